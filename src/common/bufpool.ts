@@ -1,0 +1,145 @@
+// Bounded pool of byte buffers (slabs) in power-of-two size classes, with first-come waiters and statistics.
+// Guarantees: the slabs that exist, lent and kept together, never exceed `capacity` bytes; a waiter is served in order
+// of arrival, so a large request is not starved by small ones; release() of a slab twice throws.
+// Must not be used for what releases others (Tflush, Tclunk and their replies): those have private memory.
+
+import type { AbortSignalLike } from './abort.ts';
+import { errno } from './errno.ts';
+import { CancelledError, ErrnoError } from './errors.ts';
+
+const SMALLEST = 4096;
+
+/** A lent buffer. `bytes` has the length that was asked for; the class it came from may be larger. */
+export interface Slab {
+  readonly bytes: Buffer;
+  /** Gives it back; exactly once. */
+  release(): void;
+}
+
+export interface PoolStats {
+  /** Bytes. */
+  capacity: number;
+  /** Bytes lent now. */
+  inUse: number;
+  /** Most bytes ever lent at once. */
+  peak: number;
+  /** How many takes had to wait, ever. */
+  waits: number;
+  /** Takes waiting now. */
+  waiting: number;
+}
+
+interface Waiter {
+  size: number;
+  grant: (slab: Slab) => void;
+}
+
+export class BufferPool {
+  readonly #capacity: number;
+  readonly #free = new Map<number, Buffer[]>();
+  #kept = 0;
+  #inUse = 0;
+  #peak = 0;
+  #waits = 0;
+  #waiters: Waiter[] = [];
+
+  /** `capacity` in bytes. */
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  get stats(): PoolStats {
+    return {
+      capacity: this.#capacity,
+      inUse: this.#inUse,
+      peak: this.#peak,
+      waits: this.#waits,
+      waiting: this.#waiters.length,
+    };
+  }
+
+  /** A slab of `size` bytes now, or undefined when it would exceed the capacity or pass somebody who waits. */
+  tryTake(size: number): Slab | undefined {
+    const cls = classOf(size);
+    if (cls > this.#capacity) throw new ErrnoError(errno.ENOBUFS, `a buffer of ${size} bytes in a pool of ${this.#capacity}`);
+    if (this.#waiters.length > 0 || this.#inUse + cls > this.#capacity) return undefined;
+    return this.#lend(size, cls);
+  }
+
+  /** A slab of `size` bytes, when there is room. An abort takes the waiter out of the line. */
+  async take(size: number, signal?: AbortSignalLike): Promise<Slab> {
+    if (signal?.aborted) throw new CancelledError('waiting for a receive buffer');
+    const now = this.tryTake(size);
+    if (now !== undefined) return now;
+    this.#waits++;
+    return new Promise<Slab>((resolve, reject) => {
+      const waiter: Waiter = {
+        size,
+        grant: (slab) => {
+          signal?.removeEventListener('abort', cancel);
+          resolve(slab);
+        },
+      };
+      const cancel = () => {
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+        reject(new CancelledError('waiting for a receive buffer'));
+        this.#serve();
+      };
+      this.#waiters.push(waiter);
+      signal?.addEventListener('abort', cancel, { once: true });
+    });
+  }
+
+  #lend(size: number, cls: number): Slab {
+    const list = this.#free.get(cls);
+    let whole = list?.pop();
+    if (whole === undefined) {
+      this.#makeRoom(cls);
+      whole = Buffer.allocUnsafeSlow(cls);
+    } else {
+      this.#kept -= cls;
+    }
+    this.#inUse += cls;
+    if (this.#inUse > this.#peak) this.#peak = this.#inUse;
+    const buffer = whole;
+    let lent = true;
+    return {
+      bytes: buffer.length === size ? buffer : buffer.subarray(0, size),
+      release: () => {
+        if (!lent) throw new Error('slab released twice');
+        lent = false;
+        this.#inUse -= cls;
+        this.#kept += cls;
+        const kept = this.#free.get(cls);
+        if (kept === undefined) this.#free.set(cls, [buffer]);
+        else kept.push(buffer);
+        if (this.#waiters.length > 0) this.#serve();
+      },
+    };
+  }
+
+  /** Drops kept slabs of other classes until a new one of `cls` bytes fits below the capacity. */
+  #makeRoom(cls: number): void {
+    for (const [other, list] of this.#free) {
+      while (list.length > 0 && this.#inUse + this.#kept + cls > this.#capacity) {
+        list.pop();
+        this.#kept -= other;
+      }
+    }
+  }
+
+  #serve(): void {
+    for (;;) {
+      const next = this.#waiters[0];
+      if (next === undefined) return;
+      const cls = classOf(next.size);
+      if (this.#inUse + cls > this.#capacity) return;
+      this.#waiters.shift();
+      next.grant(this.#lend(next.size, cls));
+    }
+  }
+}
+
+function classOf(size: number): number {
+  return size <= SMALLEST ? SMALLEST : 2 ** Math.ceil(Math.log2(size));
+}
