@@ -1,0 +1,186 @@
+// Transport over net.Socket: TCP and unix sockets, connecting and listening.
+// Frames of one tick leave in one writev. A connecting socket reads straight into the receiver's memory (onread);
+// an accepted one cannot (node:net has no such option there) and hands its chunks over.
+
+import { type ListenOptions, Server, Socket } from 'node:net';
+import { ConfigError, ConnectionError } from '../common/errors.ts';
+import { CancelledError } from '../common/errors.ts';
+import { type Address, formatAddress } from './address.ts';
+import type { ConnectOptions, Receiver, Transport } from './transport.ts';
+
+class SocketTransport implements Transport {
+  readonly peer: string;
+  readonly closed: Promise<Error | undefined>;
+  onDrain: (() => void) | undefined;
+  readonly #socket: Socket;
+  #corked = false;
+  #error: Error | undefined;
+  readonly #begin: (receiver: Receiver) => void;
+
+  constructor(socket: Socket, peer: string, begin: (receiver: Receiver, guard: (deliver: () => void) => void) => void) {
+    this.#socket = socket;
+    this.peer = peer;
+    this.#begin = (receiver) => begin(receiver, (deliver) => this.#guard(deliver));
+    socket.on('drain', () => this.onDrain?.());
+    socket.on('error', (error) => {
+      this.#error ??= new ConnectionError(`${peer}: ${error.message}`, { cause: error });
+    });
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => resolve(this.#error));
+    });
+    if (socket.remotePort !== undefined) socket.setNoDelay(true);
+  }
+
+  start(receiver: Receiver): void {
+    this.#begin(receiver);
+  }
+
+  send(head: Uint8Array, payload?: Uint8Array, taken?: () => void): boolean {
+    const socket = this.#socket;
+    if (!socket.writable) {
+      if (taken !== undefined) process.nextTick(taken);
+      return false;
+    }
+    if (!this.#corked) {
+      this.#corked = true;
+      socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        socket.uncork();
+      });
+    }
+    if (payload === undefined) return socket.write(head, taken);
+    socket.write(head);
+    return socket.write(payload, taken);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  close(error?: Error): void {
+    this.#error ??= error;
+    this.#socket.destroy();
+  }
+
+  #guard(deliver: () => void): void {
+    if (this.#socket.destroyed) return;
+    try {
+      deliver();
+    } catch (error) {
+      this.close(error as Error);
+    }
+  }
+}
+
+function target(address: Address): { host: string; port: number } | { path: string } {
+  return address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
+}
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing is listening there',
+  ENOENT: 'there is no such socket',
+  ENOTFOUND: 'the name does not resolve',
+  EAI_AGAIN: 'the name does not resolve (no answer from the resolver)',
+  EHOSTUNREACH: 'the host is not reachable',
+  ENETUNREACH: 'the network is not reachable',
+  EACCES: 'permission denied',
+  ENOTSOCK: 'that is not a socket',
+};
+
+/** Connects, within options.timeout milliseconds where given. Rejects with ConnectionError (says why), or CancelledError. */
+export function connectSocket(address: Address, options: ConnectOptions = {}): Promise<Transport> {
+  const peer = formatAddress(address);
+  const { signal, timeout } = options;
+  if (signal?.aborted) return Promise.reject(new CancelledError(`connecting to ${peer}`));
+  return new Promise((resolve, reject) => {
+    let receiver: Receiver | undefined;
+    let guard: ((deliver: () => void) => void) | undefined;
+    // until start() nothing is read: the first window is asked for when the connection is made
+    const nowhere = Buffer.alloc(1);
+    const socket = new Socket({
+      allowHalfOpen: false,
+      onread: {
+        buffer: () => receiver?.window() ?? nowhere,
+        callback: (count: number) => {
+          guard?.(() => receiver?.filled(count));
+          return true;
+        },
+      },
+    } as ConstructorParameters<typeof Socket>[0]);
+    const clock =
+      timeout === undefined
+        ? undefined
+        : setTimeout(() => fail(new ConnectionError(`${peer}: no connection within ${timeout / 1000} s`)), timeout);
+    const cancel = () => fail(new CancelledError(`connecting to ${peer}`));
+    const settle = () => {
+      clearTimeout(clock);
+      signal?.removeEventListener('abort', cancel);
+      socket.off('error', refuse);
+    };
+    const fail = (error: Error) => {
+      settle();
+      socket.on('error', () => undefined); // what a destroyed socket still says is of no interest
+      socket.destroy();
+      reject(error);
+    };
+    const refuse = (error: NodeJS.ErrnoException) => {
+      fail(new ConnectionError(`${peer}: ${REFUSALS[error.code ?? ''] ?? error.message}`, { cause: error }));
+    };
+    signal?.addEventListener('abort', cancel, { once: true });
+    socket.once('error', refuse);
+    socket.once('connect', () => {
+      settle();
+      resolve(
+        new SocketTransport(socket, peer, (to, guarded) => {
+          receiver = to;
+          guard = guarded;
+          socket.resume();
+        }),
+      );
+    });
+    socket.connect(target(address));
+  });
+}
+
+export interface Listener {
+  /** The address with the real port. */
+  readonly address: Address;
+  /** Accepts no more; connections that exist go on. Settles when the listening socket is closed. */
+  close(): Promise<void>;
+}
+
+/** Listens; each connection is handed over as a transport that has not started. Rejects with ConfigError (exit 1). */
+export function listenSocket(address: Address, accept: (transport: Transport) => void): Promise<Listener> {
+  const server = new Server({ pauseOnConnect: true, noDelay: true });
+  let serial = 0;
+  server.on('connection', (socket) => {
+    serial++;
+    const peer = socket.remotePort === undefined ? `unix client ${serial}` : `tcp!${socket.remoteAddress}!${socket.remotePort}`;
+    accept(
+      new SocketTransport(socket, peer, (receiver, guard) => {
+        socket.on('data', (chunk: Buffer) => guard(() => receiver.push(chunk)));
+        socket.resume();
+      }),
+    );
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => {
+      reject(new ConfigError(`cannot listen on ${formatAddress(address)}: ${error.message}`, 1, { cause: error }));
+    });
+    server.listen(target(address) as ListenOptions, () => {
+      const bound = server.address();
+      resolve({
+        address: bound !== null && typeof bound === 'object' && address.kind === 'tcp' ? { ...address, port: bound.port } : address,
+        close: () =>
+          new Promise((done, failed) => {
+            server.close((error) => (error === undefined ? done() : failed(error)));
+          }),
+      });
+    });
+  });
+}
