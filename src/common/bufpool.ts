@@ -61,7 +61,8 @@ export class BufferPool {
   /** A slab of `size` bytes now, or undefined when it would exceed the capacity or pass somebody who waits. */
   tryTake(size: number): Slab | undefined {
     const cls = classOf(size);
-    if (cls > this.#capacity) throw new ErrnoError(errno.ENOBUFS, `a buffer of ${size} bytes in a pool of ${this.#capacity}`);
+    if (cls > this.#capacity)
+      throw new ErrnoError(errno.ENOBUFS, `a buffer of ${size} bytes in a pool of ${this.#capacity}`);
     if (this.#waiters.length > 0 || this.#inUse + cls > this.#capacity) return undefined;
     return this.#lend(size, cls);
   }

@@ -149,21 +149,64 @@ export interface Operations {
   rmdir(ctx: RequestContext, parent: NodeId, name: string): Awaitable<void>;
   symlink(ctx: RequestContext, parent: NodeId, name: string, target: string): Awaitable<Entry>;
   /** flags: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4 (renameat2(2)). */
-  rename(ctx: RequestContext, parent: NodeId, name: string, newParent: NodeId, newName: string, flags: number): Awaitable<void>;
+  rename(
+    ctx: RequestContext,
+    parent: NodeId,
+    name: string,
+    newParent: NodeId,
+    newName: string,
+    flags: number,
+  ): Awaitable<void>;
   link(ctx: RequestContext, nodeid: NodeId, newParent: NodeId, newName: string): Awaitable<Entry>;
   open(ctx: RequestContext, nodeid: NodeId, flags: number, killSuidGid: boolean): Awaitable<OpenReply>;
-  create(ctx: RequestContext, parent: NodeId, name: string, flags: number, mode: number, umask: number, killSuidGid: boolean): Awaitable<CreateReply>;
+  create(
+    ctx: RequestContext,
+    parent: NodeId,
+    name: string,
+    flags: number,
+    mode: number,
+    umask: number,
+    killSuidGid: boolean,
+  ): Awaitable<CreateReply>;
   /** Returns fewer bytes than `size` only at the end of the file, or for a direct I/O file whenever it likes. */
-  read(ctx: RequestContext, nodeid: NodeId, fh: FileHandle, offset: number, size: number, openFlags: number): Awaitable<ReadReply>;
+  read(
+    ctx: RequestContext,
+    nodeid: NodeId,
+    fh: FileHandle,
+    offset: number,
+    size: number,
+    openFlags: number,
+  ): Awaitable<ReadReply>;
   /** `data` is a view that is valid until the method settles. Returns the bytes written. */
-  write(ctx: RequestContext, nodeid: NodeId, fh: FileHandle, offset: number, data: Uint8Array, flags: WriteFlags): Awaitable<number>;
+  write(
+    ctx: RequestContext,
+    nodeid: NodeId,
+    fh: FileHandle,
+    offset: number,
+    data: Uint8Array,
+    flags: WriteFlags,
+  ): Awaitable<number>;
   /** FUSE_FLUSH: one close(2) of a descriptor of this open file; the last chance to report a write error. */
   closeFlush(ctx: RequestContext, nodeid: NodeId, fh: FileHandle, lockOwner: bigint): Awaitable<void>;
   release(ctx: RequestContext, nodeid: NodeId, fh: FileHandle): Awaitable<void>;
   fsync(ctx: RequestContext, nodeid: NodeId, fh: FileHandle, dataOnly: boolean): Awaitable<void>;
   opendir(ctx: RequestContext, nodeid: NodeId, flags: number): Awaitable<OpenReply>;
-  readdir(ctx: RequestContext, nodeid: NodeId, fh: FileHandle, offset: bigint, size: number, sink: DirentSink): Awaitable<void>;
-  readdirplus(ctx: RequestContext, nodeid: NodeId, fh: FileHandle, offset: bigint, size: number, sink: DirentPlusSink): Awaitable<void>;
+  readdir(
+    ctx: RequestContext,
+    nodeid: NodeId,
+    fh: FileHandle,
+    offset: bigint,
+    size: number,
+    sink: DirentSink,
+  ): Awaitable<void>;
+  readdirplus(
+    ctx: RequestContext,
+    nodeid: NodeId,
+    fh: FileHandle,
+    offset: bigint,
+    size: number,
+    sink: DirentPlusSink,
+  ): Awaitable<void>;
   releasedir(ctx: RequestContext, nodeid: NodeId, fh: FileHandle): Awaitable<void>;
   fsyncdir(ctx: RequestContext, nodeid: NodeId, fh: FileHandle, dataOnly: boolean): Awaitable<void>;
   statfs(ctx: RequestContext, nodeid: NodeId): Awaitable<StatFs>;
@@ -178,7 +221,14 @@ export interface Operations {
   /** The first lock that would stand in the way, or one of type F_UNLCK. */
   getlk?(ctx: RequestContext, nodeid: NodeId, fh: FileHandle, owner: bigint, lock: FileLock): Awaitable<FileLock>;
   /** With `wait` (SETLKW) it settles when the lock is granted. */
-  setlk?(ctx: RequestContext, nodeid: NodeId, fh: FileHandle, owner: bigint, lock: FileLock, wait: boolean): Awaitable<void>;
+  setlk?(
+    ctx: RequestContext,
+    nodeid: NodeId,
+    fh: FileHandle,
+    owner: bigint,
+    lock: FileLock,
+    wait: boolean,
+  ): Awaitable<void>;
   /** The mount is gone: let go of everything. Called once, after the last reply. */
   destroy(): Awaitable<void>;
   /** For the interrupt policy: whether this operation on this node may block for ever (a stream file opened direct). */

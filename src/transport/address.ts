@@ -49,7 +49,8 @@ export function parseAddress(text: string, defaultPort: number = DEFAULT_PORT): 
 }
 
 function unix(text: string, path: string): Address {
-  if (Buffer.byteLength(path) > MAX_UNIX_PATH) bad(text, `the path of a unix socket has at most ${MAX_UNIX_PATH} bytes`);
+  if (Buffer.byteLength(path) > MAX_UNIX_PATH)
+    bad(text, `the path of a unix socket has at most ${MAX_UNIX_PATH} bytes`);
   if (path.includes('\0')) bad(text, 'the path holds a NUL');
   return { kind: 'unix', path };
 }

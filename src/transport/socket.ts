@@ -3,8 +3,7 @@
 // an accepted one cannot (node:net has no such option there) and hands its chunks over.
 
 import { type ListenOptions, Server, Socket } from 'node:net';
-import { ConfigError, ConnectionError } from '../common/errors.ts';
-import { CancelledError } from '../common/errors.ts';
+import { CancelledError, ConfigError, ConnectionError } from '../common/errors.ts';
 import { type Address, formatAddress } from './address.ts';
 import type { ConnectOptions, Receiver, Transport } from './transport.ts';
 
@@ -100,14 +99,17 @@ export function connectSocket(address: Address, options: ConnectOptions = {}): P
   return new Promise((resolve, reject) => {
     let receiver: Receiver | undefined;
     let guard: ((deliver: () => void) => void) | undefined;
-    // until start() nothing is read: the first window is asked for when the connection is made
-    const nowhere = Buffer.alloc(1);
+    // node asks for the first window when it makes the handle, long before start(): that one read comes in here
+    const first = Buffer.alloc(64);
     const socket = new Socket({
       allowHalfOpen: false,
       onread: {
-        buffer: () => receiver?.window() ?? nowhere,
-        callback: (count: number) => {
-          guard?.(() => receiver?.filled(count));
+        buffer: () => receiver?.window() ?? first,
+        callback: (count: number, buffer: Uint8Array) => {
+          guard?.(() => {
+            if (buffer === first) receiver?.push(Buffer.from(first.subarray(0, count)));
+            else receiver?.filled(count);
+          });
           return true;
         },
       },
@@ -132,6 +134,7 @@ export function connectSocket(address: Address, options: ConnectOptions = {}): P
       fail(new ConnectionError(`${peer}: ${REFUSALS[error.code ?? ''] ?? error.message}`, { cause: error }));
     };
     signal?.addEventListener('abort', cancel, { once: true });
+    socket.pause(); // or node would begin to read as soon as it is connected
     socket.once('error', refuse);
     socket.once('connect', () => {
       settle();
@@ -160,7 +163,8 @@ export function listenSocket(address: Address, accept: (transport: Transport) =>
   let serial = 0;
   server.on('connection', (socket) => {
     serial++;
-    const peer = socket.remotePort === undefined ? `unix client ${serial}` : `tcp!${socket.remoteAddress}!${socket.remotePort}`;
+    const peer =
+      socket.remotePort === undefined ? `unix client ${serial}` : `tcp!${socket.remoteAddress}!${socket.remotePort}`;
     accept(
       new SocketTransport(socket, peer, (receiver, guard) => {
         socket.on('data', (chunk: Buffer) => guard(() => receiver.push(chunk)));
@@ -175,7 +179,10 @@ export function listenSocket(address: Address, accept: (transport: Transport) =>
     server.listen(target(address) as ListenOptions, () => {
       const bound = server.address();
       resolve({
-        address: bound !== null && typeof bound === 'object' && address.kind === 'tcp' ? { ...address, port: bound.port } : address,
+        address:
+          bound !== null && typeof bound === 'object' && address.kind === 'tcp'
+            ? { ...address, port: bound.port }
+            : address,
         close: () =>
           new Promise((done, failed) => {
             server.close((error) => (error === undefined ? done() : failed(error)));

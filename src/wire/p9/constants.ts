@@ -20,7 +20,16 @@ export const DEFAULT_PORT = 564;
 
 export const VERSION = { legacy: '9P2000', dotu: '9P2000.u', dotl: '9P2000.L', unknown: 'unknown' } as const;
 
-export const QT = { DIR: 0x80, APPEND: 0x40, EXCL: 0x20, MOUNT: 0x10, AUTH: 0x08, TMP: 0x04, SYMLINK: 0x02, FILE: 0 } as const;
+export const QT = {
+  DIR: 0x80,
+  APPEND: 0x40,
+  EXCL: 0x20,
+  MOUNT: 0x10,
+  AUTH: 0x08,
+  TMP: 0x04,
+  SYMLINK: 0x02,
+  FILE: 0,
+} as const;
 
 /** Tlopen and Tlcreate flags. */
 export const OPEN = {

@@ -131,7 +131,8 @@ export class FrameReader {
         if (this.#want > 0) return at;
         continue;
       }
-      if (size > SCRATCH) throw new ProtocolError(`frame of ${size} bytes of type ${bytes[at + 4]}, which carries no payload`);
+      if (size > SCRATCH)
+        throw new ProtocolError(`frame of ${size} bytes of type ${bytes[at + 4]}, which carries no payload`);
       if (end - at < size) return at;
       this.#lastWasBig = false;
       this.#handlers.frame(bytes, at, at + size, undefined);

@@ -2,7 +2,21 @@
 // Everything about the wire form of a message is here and nowhere else; codec.ts derives encode, decode and format.
 // Sources: the manual pages of section 9P (core) and the Linux header include/net/9p/9p.h with diod's protocol.md (.L).
 
-import { bits, data, type Fields, i53, type Layout, lateU32, mode, string, u8, u16, u32, u53, u64 } from '../../common/layout.ts';
+import {
+  bits,
+  data,
+  type Fields,
+  i53,
+  type Layout,
+  lateU32,
+  mode,
+  string,
+  u8,
+  u16,
+  u32,
+  u53,
+  u64,
+} from '../../common/layout.ts';
 import { looseErrno } from './errors.ts';
 import { names, qid, qids } from './types.ts';
 
@@ -34,7 +48,17 @@ export const dotl = {
   Tstatfs: { number: 8, layout: { fid: u32 } },
   Rstatfs: {
     number: 9,
-    layout: { fsType: bits, bsize: u32, blocks: u53, bfree: u53, bavail: u53, files: u53, ffree: u53, fsid: u64, namelen: u32 },
+    layout: {
+      fsType: bits,
+      bsize: u32,
+      blocks: u53,
+      bfree: u53,
+      bavail: u53,
+      files: u53,
+      ffree: u53,
+      fsid: u64,
+      namelen: u32,
+    },
   },
   Tlopen: { number: 12, layout: { fid: u32, flags: mode } },
   Rlopen: { number: 13, layout: { qid, iounit: u32 } },
@@ -76,7 +100,18 @@ export const dotl = {
   },
   Tsetattr: {
     number: 26,
-    layout: { fid: u32, valid: bits, mode, uid: u32, gid: u32, size: u53, atime: i53, atimeNsec: u53, mtime: i53, mtimeNsec: u53 },
+    layout: {
+      fid: u32,
+      valid: bits,
+      mode,
+      uid: u32,
+      gid: u32,
+      size: u53,
+      atime: i53,
+      atimeNsec: u53,
+      mtime: i53,
+      mtimeNsec: u53,
+    },
   },
   Rsetattr: { number: 27, layout: none },
   Txattrwalk: { number: 30, layout: { fid: u32, newfid: u32, name: string } },
@@ -87,7 +122,10 @@ export const dotl = {
   Rreaddir: { number: 41, layout: { data } },
   Tfsync: { number: 50, layout: { fid: u32, datasync: lateU32 } },
   Rfsync: { number: 51, layout: none },
-  Tlock: { number: 52, layout: { fid: u32, kind: u8, flags: u32, start: u64, length: u64, procId: u32, clientId: string } },
+  Tlock: {
+    number: 52,
+    layout: { fid: u32, kind: u8, flags: u32, start: u64, length: u64, procId: u32, clientId: string },
+  },
   Rlock: { number: 53, layout: { status: u8 } },
   Tgetlock: { number: 54, layout: { fid: u32, kind: u8, start: u64, length: u64, procId: u32, clientId: string } },
   Rgetlock: { number: 55, layout: { kind: u8, start: u64, length: u64, procId: u32, clientId: string } },

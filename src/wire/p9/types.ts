@@ -91,7 +91,10 @@ export function writeDirent(writer: Writer, entry: Dirent): void {
  * are passed on, the caller knows them) comes back with name undefined, so that its cookie is still known.
  * A payload that ends within an entry is a fault: `fault` says so, and the whole entries before it are returned.
  */
-export function readDirents(payload: Uint8Array): { entries: (Dirent | (Omit<Dirent, 'name'> & { name: undefined }))[]; fault: string | undefined } {
+export function readDirents(payload: Uint8Array): {
+  entries: (Dirent | (Omit<Dirent, 'name'> & { name: undefined }))[];
+  fault: string | undefined;
+} {
   const cursor = new Cursor(payload);
   const entries: (Dirent | (Omit<Dirent, 'name'> & { name: undefined }))[] = [];
   while (cursor.left > 0) {

@@ -1,0 +1,89 @@
+// What a mount is asked to be: every choice that a user can make, already parsed and checked. The command line fills it
+// in; the public mount() takes it. Types and defaults only.
+
+import type { Logger } from '../common/log.ts';
+import type { Address } from '../transport/address.ts';
+
+/** Design of the three modes: see cache.ts. */
+export type CacheMode = 'none' | 'auto' | 'loose';
+
+/** Who attaches: once for all callers (client: the kernel checks modes; any: the server alone decides), or as one uid. */
+export type AccessMode = 'client' | 'any' | number;
+
+/** When an interrupted caller is released: see fuse/interrupt.ts. */
+export type InterruptMode = 'auto' | 'now' | 'fatal' | 'off';
+
+export interface MountSettings {
+  address: Address;
+  /** Shown as the device in /proc/mounts: the source as the user wrote it. */
+  source: string;
+  /** Absolute path of an existing directory. */
+  mountpoint: string;
+  aname: string;
+  uname: string;
+  /** n_uname of the attach. */
+  uid: number;
+  /** Bytes asked for; the server may lower it. */
+  msize: number;
+  cache: CacheMode;
+  access: AccessMode;
+  /** Shown as owner and group where the server gives none (0xffffffff). */
+  dfltuid: number;
+  dfltgid: number;
+  /** Shown as owner and group of everything, where given. */
+  showUid?: number;
+  showGid?: number;
+  readOnly: boolean;
+  allowOther: boolean;
+  /** The kernel checks modes, beside what the server checks. */
+  defaultPermissions: boolean;
+  nodev: boolean;
+  nosuid: boolean;
+  noexec: boolean;
+  noatime: boolean;
+  /** Mount flag MS_SYNCHRONOUS. */
+  sync: boolean;
+  /** Mount flag MS_DIRSYNC. */
+  dirsync: boolean;
+  /** Clear a stale mount on the mountpoint first. */
+  force: boolean;
+  /** Milliseconds after which a request is given up with ETIMEDOUT; 0: never. */
+  timeout: number;
+  /** Milliseconds that connecting and attaching may take. */
+  connectTimeout: number;
+  intr: InterruptMode;
+  /** Milliseconds that a harmless interrupt waits for the operation to end by itself. */
+  intrGrace: number;
+  /** Milliseconds that a Tflush may stay unanswered. */
+  flushTimeout: number;
+  /** Bytes of receive memory at the most. */
+  rxPool: number;
+  logger: Logger;
+  /** Makes the logger of one component; defaults to `logger` for all. */
+  childLogger?: (component: string) => Logger;
+}
+
+/** What applies to a setting that nobody made. */
+export const defaultSettings = {
+  aname: '',
+  cache: 'auto',
+  access: 'client',
+  dfltuid: 65534,
+  dfltgid: 65534,
+  readOnly: false,
+  allowOther: false,
+  defaultPermissions: false,
+  nodev: true,
+  nosuid: true,
+  noexec: false,
+  noatime: false,
+  sync: false,
+  dirsync: false,
+  force: false,
+  timeout: 0,
+  connectTimeout: 20_000,
+  intr: 'auto',
+  intrGrace: 1000,
+  flushTimeout: 10_000,
+  rxPool: 32 * 1024 * 1024,
+} as const satisfies Partial<MountSettings>;
