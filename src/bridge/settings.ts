@@ -1,6 +1,7 @@
 // What a mount is asked to be: every choice that a user can make, already parsed and checked. The command line fills it
 // in; the public mount() takes it. Types and defaults only.
 
+import type { AbortSignalLike } from '../common/abort.ts';
 import type { Logger } from '../common/log.ts';
 import type { Address } from '../transport/address.ts';
 
@@ -58,6 +59,8 @@ export interface MountSettings {
   flushTimeout: number;
   /** Bytes of receive memory at the most. */
   rxPool: number;
+  /** Gives the start up: mount() then rejects and leaves nothing mounted. Without meaning once the mount is live. */
+  signal?: AbortSignalLike;
   logger: Logger;
   /** Makes the logger of one component; defaults to `logger` for all. */
   childLogger?: (component: string) => Logger;
