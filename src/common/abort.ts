@@ -10,7 +10,23 @@ export interface AbortSignalLike {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-/** A signal that its owner aborts with abort(). Listeners run once, in order, synchronously. */
+/** The reason with which the kernel's side aborts: whether the caller is being killed and will never see the result. */
+export interface AbortReason {
+  readonly dying: boolean;
+}
+
+/** Whether a signal was aborted for a caller that is being killed. */
+export function isDying(signal: AbortSignalLike): boolean {
+  const reason = signal.reason;
+  return typeof reason === 'object' && reason !== null && (reason as Partial<AbortReason>).dying === true;
+}
+
+/**
+ * A signal that its owner aborts with abort(). As with AbortSignal, listeners run once, in the order in which they were
+ * added, synchronously; one that is there is not added again; one that an earlier one removes, or adds, does not run.
+ * Otherwise than there, `reason` is what abort() was given even if that is nothing, and what a listener throws reaches the
+ * caller of abort(), after the others have run.
+ */
 export class Abort implements AbortSignalLike {
   #aborted = false;
   #reason: unknown;
@@ -26,10 +42,10 @@ export class Abort implements AbortSignalLike {
   }
 
   addEventListener(_type: 'abort', listener: () => void): void {
-    if (this.#aborted) return;
+    if (this.#aborted || this.#first === listener) return;
     if (this.#first === undefined) this.#first = listener;
     else if (this.#rest === undefined) this.#rest = [listener];
-    else this.#rest.push(listener);
+    else if (!this.#rest.includes(listener)) this.#rest.push(listener);
   }
 
   removeEventListener(_type: 'abort', listener: () => void): void {
@@ -46,11 +62,21 @@ export class Abort implements AbortSignalLike {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
-    const first = this.#first;
-    const rest = this.#rest;
-    this.#first = undefined;
-    this.#rest = undefined;
-    first?.();
-    if (rest !== undefined) for (const listener of rest) listener();
+    let thrown: { error: unknown } | undefined;
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      try {
+        next();
+      } catch (error) {
+        thrown ??= { error };
+      }
+    }
+    if (thrown !== undefined) throw thrown.error;
+  }
+
+  /** Takes the first listener off the live list, so that a removal during the dispatch is seen. */
+  #next(): (() => void) | undefined {
+    const next = this.#first;
+    this.#first = this.#rest?.shift();
+    return next;
   }
 }
