@@ -87,8 +87,7 @@ export class Cursor {
     if (at < 0) return 0;
     const high = this.bytes.readInt32LE(at + 4);
     if (high > MAX_HIGH) return Number.MAX_SAFE_INTEGER;
-    if (high < -MAX_HIGH) return -Number.MAX_SAFE_INTEGER;
-    return high * TWO32 + this.bytes.readUInt32LE(at);
+    return Math.max(high * TWO32 + this.bytes.readUInt32LE(at), -Number.MAX_SAFE_INTEGER);
   }
 
   /** A view, not a copy. */
