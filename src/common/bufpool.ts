@@ -21,6 +21,8 @@ export interface PoolStats {
   capacity: number;
   /** Bytes lent now. */
   inUse: number;
+  /** Bytes kept for the next takes; with inUse never above the capacity. */
+  kept: number;
   /** Most bytes ever lent at once. */
   peak: number;
   /** How many takes had to wait, ever. */
@@ -52,6 +54,7 @@ export class BufferPool {
     return {
       capacity: this.#capacity,
       inUse: this.#inUse,
+      kept: this.#kept,
       peak: this.#peak,
       waits: this.#waits,
       waiting: this.#waiters.length,
