@@ -75,7 +75,9 @@ export function compile(layout: Layout): CompiledLayout {
   const fields: Field[] = Object.entries(layout).map(([name, type]) => ({ name, type }));
   const variable = fields.filter((field) => field.type.fixed === undefined);
   const base = fields.reduce((sum, field) => sum + (field.type.fixed ?? 0), 0);
-  const payloadName = fields.find((field) => field.type === (data as FieldType<unknown>))?.name;
+  const payloadAt = fields.findIndex((field) => field.type === (data as FieldType<unknown>));
+  if (payloadAt >= 0 && payloadAt !== fields.length - 1) throw new Error('data must be the last field of a layout');
+  const payloadName = fields[payloadAt]?.name;
   return {
     hasData: payloadName !== undefined,
     size(values) {
