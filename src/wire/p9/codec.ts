@@ -72,9 +72,11 @@ function makeCodec(rows: Rows): Codec {
       const tag = cursor.u16();
       const found = byNumber[number];
       if (found === undefined) throw new ProtocolError(`message of unknown type ${number}`);
-      if (cursor.fault === undefined && size !== end - start + (payload?.length ?? 0)) {
-        throw new ProtocolError(`${found.name}: size ${size}, but the frame has ${end - start} bytes`);
+      const bytesThere = end - start + (payload?.length ?? 0);
+      if (cursor.fault === undefined && size !== bytesThere) {
+        throw new ProtocolError(`${found.name}: size ${size}, but the frame has ${bytesThere} bytes`);
       }
+      if (payload !== undefined && !found.layout.hasData) throw new ProtocolError(`${found.name} carries no payload`);
       const message: Record<string, unknown> = { type: found.name, tag };
       found.layout.read(cursor, message, payload);
       if (cursor.fault !== undefined) throw new ProtocolError(`${found.name} tag ${tag}: ${cursor.fault}`);

@@ -12,7 +12,8 @@ export const looseErrno: FieldType<number> = {
   write: (writer, value) => writer.u32(value),
   read(cursor) {
     if (cursor.left === 4) return cursor.u32();
-    cursor.string();
+    // the text is not decoded: it is not used, and error(9P) lets a server cut it, also within a character
+    cursor.view(cursor.u16());
     return cursor.left >= 4 ? cursor.u32() : errno.EIO;
   },
   show: String,

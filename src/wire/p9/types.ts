@@ -102,12 +102,12 @@ export function readDirents(payload: Uint8Array): {
     const offset = cursor.u64();
     const type = cursor.u8();
     const length = cursor.u16();
-    const from = cursor.at;
-    cursor.view(length);
+    if (cursor.fault === undefined && length > cursor.left)
+      cursor.fail(`a name of ${length} bytes, ${cursor.left} are left`);
     if (cursor.fault !== undefined) return { entries, fault: cursor.fault };
-    const text = new Cursor(payload, from, from + length);
-    const name = text.text(length);
-    const usable = text.fault === undefined && name !== '' && !name.includes('/');
+    const name = cursor.text(length);
+    const usable = cursor.fault === undefined && name !== '' && !name.includes('/');
+    cursor.fault = undefined; // a name that is no text spoils its entry only
     entries.push({ qid: id, offset, type, name: usable ? name : undefined });
   }
   return { entries, fault: undefined };
