@@ -8,8 +8,8 @@ import type { Address } from '../transport/address.ts';
 /** Design of the three modes: see cache.ts. */
 export type CacheMode = 'none' | 'auto' | 'loose';
 
-/** Who attaches: once for all callers (client: the kernel checks modes; any: the server alone decides), or as one uid. */
-export type AccessMode = 'client' | 'any' | number;
+/** Who attaches: each uid on first use (user), or one for all: the kernel checks modes (client), the server alone decides (any), as one uid. */
+export type AccessMode = 'user' | 'client' | 'any' | number;
 
 /** When an interrupted caller is released: see fuse/interrupt.ts. */
 export type InterruptMode = 'auto' | 'now' | 'fatal' | 'off';
@@ -70,7 +70,7 @@ export interface MountSettings {
 export const defaultSettings = {
   aname: '',
   cache: 'auto',
-  access: 'client',
+  access: 'user',
   dfltuid: 65534,
   dfltgid: 65534,
   readOnly: false,

@@ -1,0 +1,100 @@
+// What a file system needs of a 9P dialect, in file terms: the interface that hides which messages carry it.
+// Every method takes the AbortSignal last and rejects with ErrnoError for what the server refuses. Fids that a method
+// makes are the caller's to clunk.
+
+import type { AbortSignalLike } from '../../common/abort.ts';
+import type { Dirent, Qid } from '../../wire/p9/types.ts';
+import type { Fid } from '../fids.ts';
+
+/** A file's attributes. Times in seconds and nanoseconds, blocks of 512 bytes, ids NONUNAME (0xffffffff) where unknown. */
+export interface FileStat {
+  qid: Qid;
+  mode: number;
+  nlink: number;
+  uid: number;
+  gid: number;
+  /** Linux's "new" device encoding, as .L carries it. */
+  rdev: number;
+  size: number;
+  blocks: number;
+  blksize: number;
+  atime: number;
+  atimeNsec: number;
+  mtime: number;
+  mtimeNsec: number;
+  ctime: number;
+  ctimeNsec: number;
+}
+
+export interface Time {
+  sec: number;
+  nsec: number;
+}
+
+/** What to change; what is absent stays. 'now' is the server's clock. */
+export interface StatChange {
+  mode?: number;
+  uid?: number;
+  gid?: number;
+  size?: number;
+  atime?: Time | 'now';
+  mtime?: Time | 'now';
+}
+
+export interface FileSystemStat {
+  bsize: number;
+  blocks: number;
+  bfree: number;
+  bavail: number;
+  files: number;
+  ffree: number;
+  namelen: number;
+}
+
+/** A listing's entry; `name` is undefined where the server sent one that no directory can hold. */
+export type ListedDirent = Dirent | (Omit<Dirent, 'name'> & { name: undefined });
+
+export interface Dialect {
+  attach(uname: string, aname: string, uid: number, signal?: AbortSignalLike): Promise<Fid>;
+  /** A new fid for a path below `from`, of any length; ENOENT where it ends before. No names: a clone. */
+  walk(from: Fid, names: readonly string[], signal?: AbortSignalLike): Promise<Fid>;
+  stat(fid: Fid, signal?: AbortSignalLike): Promise<FileStat>;
+  change(fid: Fid, change: StatChange, signal?: AbortSignalLike): Promise<void>;
+  statfs(fid: Fid, signal?: AbortSignalLike): Promise<FileSystemStat>;
+  /** flags: Linux open flags. The fid becomes an open file. */
+  open(fid: Fid, flags: number, signal?: AbortSignalLike): Promise<void>;
+  /** Creates `name` in the directory that `dir` is a fid of; that fid becomes the open file. */
+  create(dir: Fid, name: string, flags: number, mode: number, gid: number, signal?: AbortSignalLike): Promise<void>;
+  mkdir(dir: Fid, name: string, mode: number, gid: number, signal?: AbortSignalLike): Promise<void>;
+  mknod(
+    dir: Fid,
+    name: string,
+    mode: number,
+    major: number,
+    minor: number,
+    gid: number,
+    signal?: AbortSignalLike,
+  ): Promise<void>;
+  symlink(dir: Fid, name: string, target: string, gid: number, signal?: AbortSignalLike): Promise<void>;
+  link(dir: Fid, file: Fid, name: string, signal?: AbortSignalLike): Promise<void>;
+  readlink(fid: Fid, signal?: AbortSignalLike): Promise<string>;
+  /** Removes a file, or with `directory` an empty directory. */
+  unlink(dir: Fid, name: string, directory: boolean, signal?: AbortSignalLike): Promise<void>;
+  /** `file` yields an unopened fid of what is renamed, for servers that rename by fid; only they ask for it. */
+  rename(
+    from: Fid,
+    oldname: string,
+    to: Fid,
+    newname: string,
+    file: () => Fid | Promise<Fid>,
+    signal?: AbortSignalLike,
+  ): Promise<void>;
+  /**
+   * Whole entries after the cookie `offset` (0: from the start), at most `size` bytes of them on the wire. Empty: the
+   * end. `fid` is an open directory.
+   */
+  readdir(fid: Fid, offset: bigint, size: number, signal?: AbortSignalLike): Promise<ListedDirent[]>;
+  fsync(fid: Fid, dataOnly: boolean, signal?: AbortSignalLike): Promise<void>;
+  /** True where a rename invalidates the fids of what lies below the renamed directory (servers that rename by fid). */
+  readonly fidsFollowPaths: boolean;
+}

@@ -1,0 +1,220 @@
+// 9P2000.L: the dialect that maps one to one onto Linux's file operations.
+// Owns the fallbacks that its servers need: Tunlinkat and Trenameat answered by EOPNOTSUPP or ENOSYS become Tremove and
+// Trename, remembered for the connection.
+
+import type { AbortSignalLike } from '../../common/abort.ts';
+import { errno } from '../../common/errno.ts';
+import { ErrnoError, ProtocolError } from '../../common/errors.ts';
+import { AT_REMOVEDIR, GETATTR, MAXWELEM, OPEN, QT, SETATTR } from '../../wire/p9/constants.ts';
+import { readDirents } from '../../wire/p9/types.ts';
+import type { Calls } from '../calls.ts';
+import type { Fid } from '../fids.ts';
+import type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange, Time } from './dialect.ts';
+
+const NSEC = 1_000_000_000;
+/** The flags of open(2) that mean something to a server; the others are the kernel's business or the fid's. */
+const OPEN_FLAGS =
+  OPEN.ACCMODE |
+  OPEN.EXCL |
+  OPEN.TRUNC |
+  OPEN.APPEND |
+  OPEN.NONBLOCK |
+  OPEN.DSYNC |
+  OPEN.SYNC |
+  OPEN.DIRECTORY |
+  OPEN.NOFOLLOW |
+  OPEN.LARGEFILE;
+/** The head of Rreaddir, which its count does not include. */
+const READDIR_LEAST = 512;
+
+function isMissing(error: unknown): boolean {
+  return error instanceof ErrnoError && (error.errno === errno.EOPNOTSUPP || error.errno === errno.ENOSYS);
+}
+
+export class DotL implements Dialect {
+  readonly #calls: Calls;
+  #noUnlinkat = false;
+  #noRenameat = false;
+
+  constructor(calls: Calls) {
+    this.#calls = calls;
+  }
+
+  get fidsFollowPaths(): boolean {
+    return this.#noRenameat;
+  }
+
+  attach(uname: string, aname: string, uid: number, signal?: AbortSignalLike): Promise<Fid> {
+    return this.#calls.attach(uname, aname, uid, signal);
+  }
+
+  async walk(from: Fid, names: readonly string[], signal?: AbortSignalLike): Promise<Fid> {
+    const first = await this.#calls.walk(from, names.slice(0, MAXWELEM), signal);
+    if (first.fid === undefined) throw new ErrnoError(errno.ENOENT, 'Twalk');
+    const fid = first.fid;
+    try {
+      for (let at = MAXWELEM; at < names.length; at += MAXWELEM) {
+        const part = names.slice(at, at + MAXWELEM);
+        const qids = await this.#calls.step(fid, part, signal);
+        if (qids.length < part.length) throw new ErrnoError(errno.ENOENT, 'Twalk');
+      }
+    } catch (error) {
+      this.#calls.clunk(fid);
+      throw error;
+    }
+    return fid;
+  }
+
+  async stat(fid: Fid, signal?: AbortSignalLike): Promise<FileStat> {
+    const reply = await this.#calls.getattr(fid, GETATTR.BASIC, signal);
+    if (reply.atimeNsec >= NSEC || reply.mtimeNsec >= NSEC || reply.ctimeNsec >= NSEC) {
+      reply.atimeNsec %= NSEC;
+      reply.mtimeNsec %= NSEC;
+      reply.ctimeNsec %= NSEC;
+    }
+    fid.qid = reply.qid;
+    return reply;
+  }
+
+  async change(fid: Fid, change: StatChange, signal?: AbortSignalLike): Promise<void> {
+    let valid = 0;
+    if (change.mode !== undefined) valid |= SETATTR.MODE;
+    if (change.uid !== undefined) valid |= SETATTR.UID;
+    if (change.gid !== undefined) valid |= SETATTR.GID;
+    if (change.size !== undefined) valid |= SETATTR.SIZE;
+    const atime = timeOf(change.atime);
+    const mtime = timeOf(change.mtime);
+    if (change.atime !== undefined) valid |= SETATTR.ATIME | (change.atime === 'now' ? 0 : SETATTR.ATIME_SET);
+    if (change.mtime !== undefined) valid |= SETATTR.MTIME | (change.mtime === 'now' ? 0 : SETATTR.MTIME_SET);
+    await this.#calls.setattr(
+      fid,
+      {
+        valid,
+        mode: change.mode ?? 0,
+        uid: change.uid ?? 0xffffffff,
+        gid: change.gid ?? 0xffffffff,
+        size: change.size ?? 0,
+        atime: atime.sec,
+        atimeNsec: atime.nsec,
+        mtime: mtime.sec,
+        mtimeNsec: mtime.nsec,
+      },
+      signal,
+    );
+  }
+
+  statfs(fid: Fid, signal?: AbortSignalLike): Promise<FileSystemStat> {
+    return this.#calls.statfs(fid, signal);
+  }
+
+  open(fid: Fid, flags: number, signal?: AbortSignalLike): Promise<void> {
+    return this.#calls.lopen(fid, flags & OPEN_FLAGS, signal);
+  }
+
+  create(dir: Fid, name: string, flags: number, mode: number, gid: number, signal?: AbortSignalLike): Promise<void> {
+    return this.#calls.lcreate(dir, name, (flags & OPEN_FLAGS) | OPEN.CREATE, mode, gid, signal);
+  }
+
+  async mkdir(dir: Fid, name: string, mode: number, gid: number, signal?: AbortSignalLike): Promise<void> {
+    await this.#calls.mkdir(dir, name, mode, gid, signal);
+  }
+
+  async mknod(
+    dir: Fid,
+    name: string,
+    mode: number,
+    major: number,
+    minor: number,
+    gid: number,
+    signal?: AbortSignalLike,
+  ): Promise<void> {
+    await this.#calls.mknod(dir, name, mode, major, minor, gid, signal);
+  }
+
+  async symlink(dir: Fid, name: string, target: string, gid: number, signal?: AbortSignalLike): Promise<void> {
+    await this.#calls.symlink(dir, name, target, gid, signal);
+  }
+
+  link(dir: Fid, file: Fid, name: string, signal?: AbortSignalLike): Promise<void> {
+    return this.#calls.link(dir, file, name, signal);
+  }
+
+  readlink(fid: Fid, signal?: AbortSignalLike): Promise<string> {
+    return this.#calls.readlink(fid, signal);
+  }
+
+  async unlink(dir: Fid, name: string, directory: boolean, signal?: AbortSignalLike): Promise<void> {
+    if (!this.#noUnlinkat) {
+      try {
+        await this.#calls.unlinkat(dir, name, directory ? AT_REMOVEDIR : 0, signal);
+        return;
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+        this.#noUnlinkat = true;
+      }
+    }
+    // Tremove takes files and directories alike, so the kind is checked here, as unlinkat(2) does
+    const fid = await this.walk(dir, [name], signal);
+    const isDirectory = (fid.qid.type & QT.DIR) !== 0;
+    if (isDirectory !== directory) {
+      this.#calls.clunk(fid);
+      throw new ErrnoError(directory ? errno.ENOTDIR : errno.EISDIR, 'Tremove');
+    }
+    await this.#calls.remove(fid);
+  }
+
+  async rename(
+    from: Fid,
+    oldname: string,
+    to: Fid,
+    newname: string,
+    file: () => Fid | Promise<Fid>,
+    signal?: AbortSignalLike,
+  ): Promise<void> {
+    if (!this.#noRenameat) {
+      try {
+        await this.#calls.renameat(from, oldname, to, newname, signal);
+        return;
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+        this.#noRenameat = true;
+      }
+    }
+    await this.#calls.rename(await file(), to, newname, signal);
+  }
+
+  async readdir(fid: Fid, offset: bigint, size: number, signal?: AbortSignalLike): Promise<ListedDirent[]> {
+    const { pool, chunk, logger, peer } = this.#calls.connection;
+    // diod and others answer "nothing" (the end!) when not even one entry fits, so that little is never asked for
+    const count = Math.min(Math.max(size, READDIR_LEAST), chunk);
+    const slab = await pool.take(count, signal);
+    let holders = 2;
+    const drop = () => {
+      if (--holders === 0) slab.release();
+    };
+    try {
+      const length = await this.#calls.readdir(fid, offset, slab.bytes, drop, signal);
+      const { entries, fault } = readDirents(slab.bytes.subarray(0, length));
+      if (fault !== undefined) {
+        const error = new ProtocolError(`${peer}: Rreaddir does not end with a whole entry (${fault})`);
+        this.#calls.connection.fail(error);
+        throw error;
+      }
+      for (const entry of entries) {
+        if (entry.name === undefined)
+          logger.warn({ fid: fid.number, offset: String(entry.offset) }, 'name that no directory can hold dropped');
+      }
+      return entries;
+    } finally {
+      drop();
+    }
+  }
+
+  fsync(fid: Fid, dataOnly: boolean, signal?: AbortSignalLike): Promise<void> {
+    return this.#calls.fsync(fid, dataOnly, signal);
+  }
+}
+
+function timeOf(time: Time | 'now' | undefined): Time {
+  return time === undefined || time === 'now' ? { sec: 0, nsec: 0 } : time;
+}

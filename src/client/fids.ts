@@ -1,0 +1,145 @@
+// Fid numbers and their lives. A fid is held by every request that names it, closed by its owner, and clunked when both
+// have let go; its number is used again only after Rclunk (or the error in its place), because a server with a pool of
+// workers may still execute an older request that names it.
+// Clunks are sent at once and awaited by nobody, save where their error is the result (closeAwaited).
+
+import type { FidNumber } from '../common/brand.ts';
+import { IdPool } from '../common/idpool.ts';
+import { NOFID } from '../wire/p9/constants.ts';
+import type { Qid } from '../wire/p9/types.ts';
+
+/**
+ * reserved: named by a request that may create it; live: known to the server; closing: its owner is done, a request
+ * still names it, or its Tclunk is under way; gone: the number may belong to another.
+ */
+export type FidState = 'reserved' | 'live' | 'closing' | 'gone';
+
+export class Fid {
+  readonly number: FidNumber;
+  state: FidState = 'reserved';
+  /** Requests on their way that name it. */
+  uses = 0;
+  qid: Qid = { type: 0, version: 0, path: 0n };
+  /** Largest atomic transfer in bytes as the server said at open; 0: only msize limits it. */
+  iounit = 0;
+
+  constructor(number: FidNumber) {
+    this.number = number;
+  }
+}
+
+export interface FidStats {
+  /** Known to the server and owned by somebody. */
+  live: number;
+  /** Not usable, number not free: reserved, waiting for requests, or for Rclunk. */
+  quarantine: number;
+}
+
+export class Fids {
+  readonly #ids = new IdPool(1, NOFID - 1);
+  readonly #clunk: (fid: Fid) => Promise<void>;
+  #live = 0;
+  #dead = false;
+
+  /** `clunk` sends Tclunk and settles with its reply; its rejection is the reply's error. */
+  constructor(clunk: (fid: Fid) => Promise<void>) {
+    this.#clunk = clunk;
+  }
+
+  get stats(): FidStats {
+    return { live: this.#live, quarantine: this.#ids.inUse - this.#live };
+  }
+
+  /** A number for a request that may create the fid. */
+  reserve(): Fid {
+    const number = this.#ids.take();
+    if (number === undefined) throw new Error('all fids are in use');
+    return new Fid(number as FidNumber);
+  }
+
+  /** The server has answered that the fid exists. */
+  created(fid: Fid, qid: Qid): void {
+    if (fid.state === 'reserved') {
+      fid.state = 'live';
+      this.#live++;
+    }
+    fid.qid = qid;
+  }
+
+  /** The server has answered that the fid does not exist: the number is free without a clunk. */
+  notCreated(fid: Fid): void {
+    this.#leave(fid);
+  }
+
+  hold(fids: readonly Fid[]): void {
+    for (const fid of fids) {
+      if (fid.state === 'gone') throw new Error(`fid ${fid.number} is gone`);
+      fid.uses++;
+    }
+  }
+
+  /** A request that names them is over. */
+  drop(fids: readonly Fid[]): void {
+    for (const fid of fids) {
+      fid.uses--;
+      if (fid.uses === 0 && fid.state === 'closing') void this.#send(fid);
+    }
+  }
+
+  /** The owner is done with it: Tclunk leaves now, or when the last request that names it is over. */
+  close(fid: Fid): void {
+    if (!this.#retire(fid)) return;
+    if (fid.uses === 0) void this.#send(fid);
+  }
+
+  /** The same where the clunk's error is the result (after Txattrcreate). No request may name the fid. */
+  async closeAwaited(fid: Fid): Promise<void> {
+    if (!this.#retire(fid)) return;
+    if (fid.uses > 0) throw new Error(`fid ${fid.number} is still named by ${fid.uses} requests`);
+    try {
+      await this.#clunk(fid);
+    } finally {
+      this.#leave(fid);
+    }
+  }
+
+  /** The fid ends with Tremove: true while it must not be clunked as well. */
+  retireForRemove(fid: Fid): void {
+    this.#retire(fid);
+    fid.uses++; // keeps drop() from clunking it
+  }
+
+  /** Tremove was answered: success ends the fid; after an error some servers keep it, so it is clunked to be sure. */
+  removed(fid: Fid, ok: boolean): void {
+    fid.uses--;
+    if (ok) this.#leave(fid);
+    else void this.#send(fid);
+  }
+
+  /** The connection is gone and with it every fid. */
+  end(): void {
+    this.#dead = true;
+  }
+
+  #retire(fid: Fid): boolean {
+    if (fid.state === 'closing' || fid.state === 'gone') return false;
+    if (fid.state === 'live') this.#live--;
+    fid.state = 'closing';
+    return true;
+  }
+
+  async #send(fid: Fid): Promise<void> {
+    if (!this.#dead) {
+      // The fid is dead whatever the answer (clunk(9P)): an error here has no one to go to; the request's log line has it.
+      await this.#clunk(fid).catch(() => undefined);
+    }
+    this.#leave(fid);
+  }
+
+  #leave(fid: Fid): void {
+    if (fid.state === 'gone') return;
+    if (fid.state === 'live') this.#live--;
+    fid.state = 'gone';
+    this.#ids.release(fid.number);
+  }
+}

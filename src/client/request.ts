@@ -1,0 +1,110 @@
+// ONE transaction: a T-message, its reply, and what becomes of it when its caller loses interest.
+//
+//   state      event                      what follows                                                      next
+//   queued     abort                      taken out of the send queue, no message, CancelledError           over
+//   queued     handed to the socket       the frame is written to its end, before any later frame           sent
+//   sent       reply                      delivered                                                         over
+//   sent       abort                      one Tflush, its tag from the reserve; everything stays reserved   flushing
+//   flushing   reply                      honoured as if never flushed; fids and buffer free, the tag taken   answered
+//   flushing   Rflush                     nothing had happened: CancelledError                              over
+//   flushing   deadline, no side effects  the caller gets CancelledError; tag, fids, buffer stay taken      abandoned
+//   flushing   deadline, side effects     the connection is given up: nothing else is honest                over
+//   answered   Rflush                     the tags are free                                                 over
+//   abandoned  reply                      dropped; what it made is undone by closing its fids               answered
+//   abandoned  Rflush                     nothing had happened                                              over
+//   any        the connection ends        its error, if the caller still waits                              over
+//
+// Sources: flush(9P); net/9p/client.c (p9_client_rpc, p9_client_flush) for the reply that wins over its flush.
+// The caller's promise settles once; `over` is later or at the same time, and frees tag, fids and receive buffer.
+
+import type { AbortSignalLike } from '../common/abort.ts';
+import { OPEN } from '../wire/p9/constants.ts';
+import type { Body, Message, RequestName } from '../wire/p9/messages.ts';
+import type { Fid } from './fids.ts';
+
+export type RequestState = 'queued' | 'sent' | 'flushing' | 'answered' | 'abandoned' | 'over';
+
+const NEXT: Readonly<Record<RequestState, readonly RequestState[]>> = {
+  queued: ['sent', 'over'],
+  sent: ['flushing', 'over'],
+  flushing: ['answered', 'abandoned', 'over'],
+  answered: ['over'],
+  abandoned: ['answered', 'over'],
+  over: [],
+};
+
+/** What a call may say beside its message. */
+export interface CallOptions {
+  /** Fids that the message names: held until the request is over. */
+  fids?: readonly Fid[] | undefined;
+  signal?: AbortSignalLike | undefined;
+  /** Where the payload of Rread or Rreaddir goes; as long as the count that is asked for. */
+  buffer?: Uint8Array | undefined;
+  /** Runs once, when the server is done with the request: fids and buffer are free again. */
+  over?: (() => void) | undefined;
+  /** Runs when the system has taken the frame's bytes (or never will): until then the payload must not change. */
+  taken?: (() => void) | undefined;
+}
+
+export class Request<N extends RequestName = RequestName> {
+  readonly name: N;
+  readonly body: Body<N>;
+  readonly options: CallOptions;
+  state: RequestState = 'queued';
+  tag = -1;
+  flushTag = -1;
+  /** Milliseconds of performance.now() at which the frame was handed over; only kept where a timeout or a log wants it. */
+  sentAt = 0;
+  /** errno of the CancelledError: EINTR, or ETIMEDOUT when `timeout` flushed it. */
+  cancelErrno = 0;
+  deadline: NodeJS.Timeout | undefined;
+  onAbort: (() => void) | undefined;
+  readonly resolve: (reply: Message) => void;
+  readonly reject: (error: Error) => void;
+
+  constructor(
+    name: N,
+    body: Body<N>,
+    options: CallOptions,
+    resolve: (reply: Message) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.name = name;
+    this.body = body;
+    this.options = options;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  become(state: RequestState): void {
+    if (!NEXT[this.state].includes(state)) {
+      throw new Error(`${this.name} tag ${this.tag}: ${this.state} cannot become ${state}`);
+    }
+    this.state = state;
+  }
+}
+
+/** Never flushed: "as though never sent" would leave the fid alive, and Tversion is alone on the wire. */
+const UNFLUSHABLE: ReadonlySet<RequestName> = new Set<RequestName>(['Tversion', 'Tclunk', 'Tremove', 'Tflush']);
+
+export function isFlushable(name: RequestName): boolean {
+  return !UNFLUSHABLE.has(name);
+}
+
+const HARMLESS: ReadonlySet<RequestName> = new Set<RequestName>([
+  'Tread',
+  'Tgetattr',
+  'Twalk',
+  'Treaddir',
+  'Treadlink',
+  'Tstatfs',
+  'Tgetlock',
+  'Txattrwalk',
+  'Tattach',
+]);
+
+/** Whether a request may be forgotten by its caller while the server may still carry it out. */
+export function hasSideEffects(request: Request): boolean {
+  if (request.name === 'Tlopen') return ((request.body as Body<'Tlopen'>).flags & (OPEN.TRUNC | OPEN.CREATE)) !== 0;
+  return !HARMLESS.has(request.name);
+}
