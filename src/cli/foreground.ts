@@ -1,0 +1,106 @@
+// One mount's life in this process: start, serve, unmount on a signal, end. The daemon runs this too.
+// Guarantees: a signal while it starts gives the start up; on a live mount the first unmounts (lazily when it is busy),
+// the second detaches at once, the third leaves those who still use it. A mount that somebody else unmounted ends well.
+
+import { type Mount, mount } from '../bridge/mount.ts';
+import type { MountSettings } from '../bridge/settings.ts';
+import { Abort } from '../common/abort.ts';
+import { ErrnoError } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import { complain, EXIT } from './report.ts';
+
+/** How long a broken daemon may take to detach its mount before it ends anyway. */
+const LAST_DEADLINE = 2_000;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+type State =
+  | { kind: 'starting' }
+  | { kind: 'live'; mount: Mount }
+  | { kind: 'unmounting'; mount: Mount }
+  | { kind: 'detached' };
+
+interface Watch {
+  /** Called when the mount is live and its root answered. */
+  live(mount: Mount): void;
+  logger: Logger;
+}
+
+/** Mounts and stays until the mount is gone. Rejects when it cannot be mounted. */
+export async function runMount(settings: MountSettings, { live, logger }: Watch): Promise<number> {
+  const start = new Abort();
+  let state: State = { kind: 'starting' };
+  let cutOff: (code: number) => void = () => undefined;
+  let breakOff: (error: unknown) => void = () => undefined;
+  const cut = new Promise<number>((resolve, reject) => {
+    cutOff = resolve;
+    breakOff = reject;
+  });
+  cut.catch(() => undefined); // a bug during the start is reported by what it broke
+
+  const detach = async (mounted: Mount) => {
+    state = { kind: 'detached' };
+    await mounted.unmount({ lazy: true });
+  };
+  const unmount = async (mounted: Mount) => {
+    state = { kind: 'unmounting', mount: mounted };
+    try {
+      await mounted.unmount();
+    } catch (error) {
+      if (state.kind !== 'unmounting') return; // detached meanwhile
+      if (!(error instanceof ErrnoError && error.code === 'EBUSY')) throw error;
+      complain(
+        `${mounted.mountpoint} is busy: detached, it ends when its last user leaves (signal again to end it now)`,
+      );
+      await detach(mounted);
+    }
+  };
+  const trouble = (error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    complain(`cannot unmount ${settings.mountpoint}: ${why}`);
+    logger.error({ err: error }, 'unmount failed');
+  };
+  const onSignal = (signal: NodeJS.Signals) => {
+    logger.info({ signal, state: state.kind }, 'signal');
+    switch (state.kind) {
+      case 'starting':
+        return start.abort(signal);
+      case 'live':
+        return void unmount(state.mount).catch(trouble);
+      case 'unmounting':
+        return void detach(state.mount).catch(trouble);
+      case 'detached':
+        return cutOff(EXIT.ok);
+    }
+  };
+  // a daemon that dies with its mount in place leaves a stale one: "Transport endpoint is not connected"
+  const onBug = (error: unknown) => {
+    logger.error({ err: error }, 'unexpected error');
+    const clock = setTimeout(() => breakOff(error), LAST_DEADLINE);
+    const gone = 'mount' in state ? detach(state.mount).catch(trouble) : Promise.resolve();
+    void gone.then(() => {
+      clearTimeout(clock);
+      breakOff(error);
+    });
+  };
+  process.on('uncaughtException', onBug);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  try {
+    const mounted = await Promise.race([mount({ ...settings, signal: start }), cut.then(() => never())]);
+    state = { kind: 'live', mount: mounted };
+    live(mounted);
+    // a signal may have come in the very last moment of the start
+    if (start.aborted) await unmount(mounted);
+    return await Promise.race([mounted.done.then(() => EXIT.ok), cut]);
+  } catch (error) {
+    if (start.aborted && state.kind === 'starting') return EXIT.interrupted;
+    throw error;
+  } finally {
+    process.off('uncaughtException', onBug);
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+  }
+}
+
+/** Nothing cuts off a mount that is not live yet; only a bug ends that wait early. */
+function never(): never {
+  throw new Error('a mount was cut off before it was live');
+}

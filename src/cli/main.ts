@@ -1,0 +1,101 @@
+// The command line: which sub-commands and flags there are, and how every outcome becomes an exit code.
+// Guarantees: wrong usage is one line on stderr and exit 2, a failure one line and exit 1, a bug of ours one line and
+// exit 70; a stack trace is shown to nobody who did not ask for it.
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { LEVELS, type Level } from './logging.ts';
+import { type MountFlags, mountCommand } from './mount.ts';
+import { nearest } from './nearest.ts';
+import { optionsHelp } from './optionlist.ts';
+import { complain, describe, EXIT, reportFailure } from './report.ts';
+import { type ServeFlags, serveCommand } from './serve.ts';
+import { type UmountFlags, umountCommand } from './umount.ts';
+
+interface GlobalFlags {
+  loglevel?: Level;
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(text) as { version: string };
+  return version;
+}
+
+function parseLevel(text: string): Level {
+  const level = LEVELS.find((known) => known === text);
+  if (level !== undefined) return level;
+  const near = nearest(text, LEVELS);
+  throw new InvalidArgumentError(`It takes ${LEVELS.join(', ')}${near === undefined ? '' : `; did you mean ${near}?`}`);
+}
+
+const collect = (value: string, before: string[]) => [...before, value];
+
+/** `finish` receives the exit code of the sub-command that ran. */
+function program(argv: readonly string[], finish: (code: number) => void): Command {
+  const ninefs = new Command('ninefs')
+    .description('Mounts 9P exports from user space, and serves them.')
+    .version(version(), '-V, --version')
+    .option('--loglevel <level>', `how much is logged: ${LEVELS.join(', ')}`, parseLevel)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({
+      // commander says "error: what" and its suggestion on a second line
+      outputError: (text) => complain(text.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')),
+    })
+    .helpCommand(false);
+  const globals = () => ninefs.opts<GlobalFlags>();
+
+  ninefs
+    .command('mount')
+    .description('Mount an export. Returns when the mount is live, and stays in the background.')
+    .argument('<source>', 'tcp!HOST!PORT, HOST[:PORT] or unix!/PATH')
+    .argument('<mountpoint>', 'a directory')
+    .option('-o, --option <list>', 'options, see below', collect, [])
+    .option('-f, --foreground', 'stay in the foreground and log to the terminal; SIGINT or SIGTERM unmounts')
+    .option('--log <file>', 'append the log to a file')
+    .addHelpText('after', () => `\n${optionsHelp()}`)
+    .action(async (source: string, mountpoint: string, flags: MountFlags) => {
+      finish(await mountCommand(source, mountpoint, { ...flags, ...globals() }, argv));
+    });
+
+  ninefs
+    .command('umount')
+    .description('Unmount what ninefs mounted.')
+    .argument('<mountpoint>', 'where it is mounted')
+    .option('-l, --lazy', 'detach it now, end it when its last user leaves')
+    .action(async (mountpoint: string, flags: UmountFlags) => {
+      finish(await umountCommand(mountpoint, flags));
+    });
+
+  ninefs
+    .command('serve')
+    .description('Serve a directory, or an empty tree in memory, over 9P2000.L.')
+    .argument('<tree>', 'a directory, or memory:')
+    .option('--listen <address>', 'tcp!HOST!PORT (port 0: any free one) or unix!/PATH', 'tcp!127.0.0.1!5640')
+    .option('--readonly', 'refuse every change')
+    .option('--log <file>', 'append the log to a file')
+    .action(async (tree: string, flags: ServeFlags) => {
+      finish(await serveCommand(tree, { ...flags, ...globals() }));
+    });
+  return ninefs;
+}
+
+/** Runs one command line and leaves the process with its exit code. */
+export async function run(argv: readonly string[]): Promise<void> {
+  let code: number = EXIT.ok;
+  process.on('uncaughtException', (error) => {
+    if (process.listenerCount('uncaughtException') > 1) return; // a live mount detaches itself first
+    process.exit(reportFailure(describe(error), debug));
+  });
+  const debug = argv.some((word) => /^(--loglevel=|.*loglevel=)?(debug|trace)$/.test(word));
+  try {
+    await program(argv, (finished) => {
+      code = finished;
+    }).parseAsync([...argv]);
+  } catch (error) {
+    if (error instanceof CommanderError) code = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    else code = reportFailure(describe(error), debug);
+  }
+  process.exit(code); // what still waits (a socket, a user of a detached mount) has had its time
+}

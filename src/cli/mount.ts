@@ -1,0 +1,112 @@
+// `ninefs mount`: from the words of the command line to the settings of a mount, in the foreground or in the background.
+// Everything that can be judged without the server is judged in the process that the user started, before a daemon is.
+
+import { userInfo } from 'node:os';
+import { resolve } from 'node:path';
+import { defaultSettings, type MountSettings } from '../bridge/settings.ts';
+import { ConfigError } from '../common/errors.ts';
+import { type Address, parseAddress } from '../transport/address.ts';
+import { DEFAULT_MSIZE, DEFAULT_PORT } from '../wire/p9/constants.ts';
+import { daemonReporter, startInBackground } from './background.ts';
+import { runMount } from './foreground.ts';
+import { type Level, type Log, noLog, openLog } from './logging.ts';
+import { parseOptions } from './optionlist.ts';
+import type { Choices } from './options.ts';
+import { complain, describe, EXIT, type Failure, oneLine } from './report.ts';
+
+export interface MountFlags {
+  option: string[];
+  foreground?: true;
+  log?: string;
+  loglevel?: Level;
+}
+
+/** The caller's name; a uid without one (a container) is its own name. */
+function callerName(uid: number): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(uid);
+  }
+}
+
+function addressOf(source: string, port: number | undefined): Address {
+  const address = parseAddress(source, port ?? DEFAULT_PORT);
+  if (port === undefined || (address.kind === 'tcp' && address.port === port)) return address;
+  throw new ConfigError(
+    address.kind === 'tcp'
+      ? `option port=${port}: the source '${source}' names port ${address.port}; leave one of them out`
+      : `option port=${port}: the source '${source}' is a unix socket, which has no port`,
+  );
+}
+
+/** The settings that the command line asks for. Throws ConfigError. */
+export function mountSettings(source: string, mountpoint: string, choices: Choices, log: Log): MountSettings {
+  if (mountpoint === '') throw new ConfigError('the mountpoint is empty: name a directory');
+  const uid = process.getuid?.() ?? 0;
+  const { timeout } = choices.settings;
+  return {
+    ...defaultSettings,
+    address: addressOf(source, choices.port),
+    source: choices.fsname ?? source,
+    mountpoint: resolve(mountpoint),
+    uname: callerName(uid),
+    uid,
+    msize: DEFAULT_MSIZE,
+    // who will not wait for an answer will not wait longer for the connection
+    ...(timeout ? { connectTimeout: Math.min(timeout, defaultSettings.connectTimeout) } : {}),
+    ...choices.settings,
+    logger: log.logger,
+    childLogger: log.child,
+  };
+}
+
+const debugging = (level: Level | undefined) => level === 'debug' || level === 'trace';
+
+/** What nofail makes of a failure: a missing server is a warning, as a missing device is to mount(8). */
+function forgive(failure: Failure, choices: Choices): Failure {
+  if (!choices.nofail || !failure.unreachable) return failure;
+  return { ...failure, message: `warning: not mounted, as nofail allows: ${failure.message}`, exitCode: EXIT.ok };
+}
+
+/** Settles with the exit code. Rejects with what describe() turns into the user's line. */
+export async function mountCommand(
+  source: string,
+  mountpoint: string,
+  flags: MountFlags,
+  argv: readonly string[],
+): Promise<number> {
+  const choices = parseOptions(flags.option);
+  const file = flags.log ?? choices.log;
+  const level = flags.loglevel ?? choices.loglevel;
+  const daemon = daemonReporter();
+  if (daemon === undefined && !flags.foreground) {
+    mountSettings(source, mountpoint, choices, noLog);
+    return startInBackground(argv, debugging(level));
+  }
+  let log = noLog;
+  try {
+    log =
+      daemon !== undefined && file === undefined
+        ? noLog
+        : openLog({ level: level ?? 'info', ...(file === undefined ? {} : { file: resolve(file) }) });
+    const settings = mountSettings(source, mountpoint, choices, log);
+    if (daemon !== undefined) process.chdir('/'); // a daemon keeps no directory busy
+    return await runMount(settings, {
+      logger: log.logger,
+      live(mount) {
+        if (daemon !== undefined) daemon({ state: 'live' });
+        else process.stdout.write(`mounted ${oneLine(settings.source)} on ${mount.mountpoint}\n`);
+      },
+    });
+  } catch (error) {
+    const failure = forgive(describe(error), choices);
+    log.logger.error({ err: error }, failure.message);
+    if (daemon !== undefined) daemon({ state: 'failed', failure });
+    else if (failure.exitCode !== EXIT.ok) throw error;
+    else complain(failure.message);
+    return failure.exitCode;
+  } finally {
+    log.flush();
+  }
+}

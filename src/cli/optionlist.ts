@@ -1,0 +1,134 @@
+// Reads `-o a,b=c` lists, as mount(8) writes them: `\,` is a comma inside a value, `\\` a backslash. Which names exist
+// and what they take is the table in options.ts; everything here is derived from it, --help too.
+// A name or a value that is not in the table is a ConfigError (exit 2) that names it and says what would be right.
+
+import { ConfigError } from '../common/errors.ts';
+import { nearest } from './nearest.ts';
+import { type Choice, type Choices, type Flag, ignored, MIB, type Numeric, type Option, options } from './options.ts';
+
+type Valued = Exclude<Option, Flag>;
+
+export interface GivenOption {
+  name: string;
+  /** Undefined without `=`; empty for `name=`. */
+  value: string | undefined;
+}
+
+function pieces(list: string): string[] {
+  const found: string[] = [];
+  let piece = '';
+  for (let at = 0; at < list.length; at++) {
+    const letter = list[at] ?? '';
+    const next = list[at + 1];
+    if (letter === '\\' && (next === ',' || next === '\\')) {
+      piece += next;
+      at++;
+    } else if (letter === ',') {
+      found.push(piece);
+      piece = '';
+    } else piece += letter;
+  }
+  found.push(piece);
+  return found.filter((text) => text !== '');
+}
+
+/** Every option of one list, in order. Empty pieces (`ro,,noatime`) are skipped, as mount(8) skips them. */
+export function splitOptions(list: string): GivenOption[] {
+  return pieces(list).map((text) => {
+    const equals = text.indexOf('=');
+    return equals < 0
+      ? { name: text, value: undefined }
+      : { name: text.slice(0, equals), value: text.slice(equals + 1) };
+  });
+}
+
+const isIgnored = (name: string) => /^x-/i.test(name) || name === 'comment' || ignored.includes(name);
+
+const byName = new Map(options.map((option) => [option.name, option]));
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: MIB, g: 1024 * MIB };
+
+/** The number that a text means in a unit, or undefined. */
+function parseNumber(text: string, unit: Numeric['unit']): number | undefined {
+  if (unit === 'seconds') return /^\d{1,9}(\.\d{1,6})?$/.test(text) ? Number(text) : undefined;
+  if (unit === 'number') return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+  const [, digits, letter = ''] = /^(\d{1,15})([kmg]?)$/i.exec(text) ?? [];
+  const factor = UNITS[letter.toLowerCase()];
+  return digits === undefined || factor === undefined ? undefined : Number(digits) * factor;
+}
+
+const NOUN = { number: 'a number', bytes: 'a number of bytes', seconds: 'a number of seconds' } as const;
+
+/** What would be right for an option that takes a value. */
+function wanted(option: Choice | Numeric): string {
+  if (option.kind === 'choice') return `it takes ${option.choices.join(', ').replace(/, (\w+)$/, ' or $1')}`;
+  return `it takes ${NOUN[option.unit]} from ${option.min} to ${option.max}`;
+}
+
+function wrong(option: Valued, value: string, why: string): never {
+  const near = option.kind === 'choice' ? nearest(value, option.choices) : undefined;
+  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  throw new ConfigError(`option ${option.name}=${value}: ${why}${hint}`);
+}
+
+function applyValue(to: Choices, option: Valued, value: string): void {
+  if (value.includes('\0')) wrong(option, value.replaceAll('\0', '\\0'), 'it takes text without NUL');
+  if (option.kind === 'number') {
+    const parsed = parseNumber(value, option.unit);
+    if (parsed === undefined || parsed < option.min || parsed > option.max) wrong(option, value, wanted(option));
+    option.put(to, parsed);
+  } else if (option.kind === 'choice') {
+    if (!option.choices.includes(value)) wrong(option, value, wanted(option));
+    option.put(to, value);
+  } else {
+    const why = option.check?.(value);
+    if (why !== undefined) wrong(option, value, why);
+    option.put(to, value);
+  }
+}
+
+function apply(to: Choices, name: string, value: string | undefined): void {
+  if (isIgnored(name)) return;
+  const option = byName.get(name);
+  if (option === undefined) {
+    const near = nearest(name, [...byName.keys(), ...ignored]);
+    const hint = near === undefined ? "'ninefs mount --help' lists them" : `did you mean ${near}?`;
+    throw new ConfigError(`unknown option '${name}': ${hint}`);
+  }
+  if (option.kind === 'flag') {
+    if (value !== undefined) throw new ConfigError(`option ${name}=${value}: it takes no value; write ${name}`);
+    option.put(to);
+  } else {
+    if (value === undefined) throw new ConfigError(`option ${name}: it needs a value: ${name}=${usage(option)}`);
+    applyValue(to, option, value);
+  }
+}
+
+/** Reads every -o list in order; of options that contradict each other the last one wins. */
+export function parseOptions(lists: readonly string[]): Choices {
+  const to: Choices = { settings: {} };
+  for (const list of lists) {
+    for (const { name, value } of splitOptions(list)) apply(to, name, value);
+  }
+  return to;
+}
+
+const UNIT_NAMES = { number: 'N', bytes: 'BYTES', seconds: 'SECONDS' } as const;
+
+function usage(option: Valued): string {
+  if (option.kind === 'choice') return option.choices.join('|');
+  return option.kind === 'text' ? option.value : UNIT_NAMES[option.unit];
+}
+
+/** The table as --help prints it. */
+export function optionsHelp(): string {
+  const rows = options.map((option) => {
+    const left = option.kind === 'flag' ? option.name : `${option.name}=${usage(option)}`;
+    return left.length > 22 ? `  ${left}\n${' '.repeat(26)}${option.help}` : `  ${left.padEnd(24)}${option.help}`;
+  });
+  return [
+    'Options of -o (several lists add up, the last of a kind wins, \\, is a comma in a value):',
+    ...rows,
+    `  accepted for fstab's sake and ignored: ${ignored.join(' ')} x-* comment=*`,
+  ].join('\n');
+}
