@@ -72,6 +72,14 @@ def equal(what, got, want):
         raise Fail(f'{what}: expected {_shown(want)}, got {_shown(got)}')
 
 
+def same_bytes(what, got, want):
+    """Compare much data without printing it."""
+    if got == want:
+        return
+    at = next((i for i, (g, w) in enumerate(zip(got, want, strict=False)) if g != w), min(len(got), len(want)))
+    raise Fail(f'{what}: {len(got)} bytes for {len(want)}, the first difference at {at}')
+
+
 def check(condition, message):
     if not condition:
         raise Fail(message)
@@ -150,6 +158,19 @@ def names(path='.'):
 def open_close(path, flags, mode=0o644):
     """Open a file for the sake of whether that works."""
     os.close(os.open(path, flags, mode))
+
+
+def executable_here():
+    """Executing cannot be tried on a file system that is mounted noexec."""
+    if os.statvfs('.').f_flag & os.ST_NOEXEC:
+        raise Skip('mounted noexec')
+
+
+def fresh(data=b'', path='a'):
+    """A new file with this content, open for reading and writing."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    write_all(fd, data)
+    return fd
 
 
 def pattern(size, seed=1):

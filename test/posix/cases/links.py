@@ -145,7 +145,22 @@ def soft_size():
 
 def soft_texts():
     """Any text is kept as it is: dots, double and trailing slashes, spaces, newlines, bytes above 127."""
-    for text in ('.', '..', '/', '//', 'a//b/', '../../x', ' a b ', 'new\nline', 'back\\slash', '%41', 'ü', '~', '$HOME', '-'):
+    for text in (
+        '.',
+        '..',
+        '/',
+        '//',
+        'a//b/',
+        '../../x',
+        ' a b ',
+        'new\nline',
+        'back\\slash',
+        '%41',
+        'ü',
+        '~',
+        '$HOME',
+        '-',
+    ):
         os.symlink(text, 's')
         equal('text', os.readlink('s'), text)
         os.unlink('s')

@@ -5,7 +5,7 @@ import os
 import tempfile
 import unicodedata
 
-from kit import Skip, check, equal, exists, get, names, put, raises
+from kit import Peer, Skip, check, equal, exists, get, names, put, raises
 
 
 def _round_trip(name):
@@ -86,7 +86,33 @@ def deep_tree():
 
 def spaces_and_signs():
     """Spaces, quotes, shell signs, percent, backslash, colon, leading dash and dots are ordinary characters."""
-    for name in (' ', '  two  ', 'a b', '"', "'", '*', '?', '[a]', '%20', '%', '\\', 'a\\b', ':', 'C:', '-rf', '...', '..a', '~', '#', '|', ';', '&', '$x', '`', '!'):
+    for name in (
+        ' ',
+        '  two  ',
+        'a b',
+        '"',
+        "'",
+        '*',
+        '?',
+        '[a]',
+        '%20',
+        '%',
+        '\\',
+        'a\\b',
+        ':',
+        'C:',
+        '-rf',
+        '...',
+        '..a',
+        '~',
+        '#',
+        '|',
+        ';',
+        '&',
+        '$x',
+        '`',
+        '!',
+    ):
         _round_trip(name)
 
 
@@ -209,8 +235,6 @@ def file_on_the_way():
 
 def seen_after_it_was_missing():
     """A name that was looked for in vain is found as soon as it has been made, also by another process."""
-    from kit import Peer
-
     raises(errno.ENOENT, os.stat, 'late')
     put('late', b'here')
     equal('content', get('late'), b'here')

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 
-from kit import NOBODY, Peer, as_user, check, equal, get, names, needs, open_close, put, raises, same_mode
+from kit import NOBODY, Peer, as_user, check, equal, get, in_child, names, needs, open_close, put, raises, same_mode
 
 
 def excl_on_a_new_name():
@@ -333,8 +333,6 @@ def dup_shares_the_offset():
 
 def inherited_descriptor():
     """A child that inherited a descriptor goes on where the parent was, and the parent after the child."""
-    from kit import in_child
-
     put('a', b'0123456789')
     fd = os.open('a', os.O_RDWR)
     os.read(fd, 2)

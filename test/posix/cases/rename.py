@@ -4,7 +4,7 @@ import errno
 import os
 
 import libc
-from kit import Skip, check, equal, exists, get, names, put, raises, tick
+from kit import Peer, Skip, check, equal, exists, get, names, put, raises, tick
 
 
 def plain():
@@ -351,8 +351,6 @@ def exchange_with_a_missing_name():
 
 def a_reader_never_misses_the_target():
     """While one process replaces a file over and over, another always finds it, whole."""
-    from kit import Peer
-
     put('target', b'0' * 1000)
     with Peer() as writer:
         writer.start(_replace_often, 'target', 100)
