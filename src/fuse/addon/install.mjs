@@ -1,0 +1,82 @@
+// Builds the addon when the package is installed, unless a built or prebuilt one already loads.
+// Guarantees: does nothing on systems other than Linux; downloads nothing where the headers lie beside the running
+// Node; says in one line what is missing when it cannot build.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, rmSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const require = createRequire(import.meta.url);
+
+/** A build older than its source would still load, and lack what the source has gained. */
+function dropOldBuild() {
+  const built = join(here, 'build', 'Release', 'fusedev.node');
+  if (!existsSync(built)) return;
+  const newest = Math.max(...['fusedev.c', 'binding.gyp'].map((name) => statSync(join(here, name)).mtimeMs));
+  if (statSync(built).mtimeMs < newest) rmSync(join(here, 'build'), { recursive: true, force: true });
+}
+
+function loads() {
+  try {
+    require('node-gyp-build')(here);
+    return true;
+  } catch {
+    return false; // nothing built yet, or for another system: building it is what comes next
+  }
+}
+
+/** npm names its own node-gyp in the environment of install scripts; run by hand, this looks where npm keeps it. */
+function nodeGyp() {
+  const fromNpm = process.env.npm_config_node_gyp;
+  if (fromNpm !== undefined && existsSync(fromNpm)) return fromNpm;
+  const prefix = dirname(dirname(process.execPath));
+  const places = [
+    join(prefix, 'lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js'),
+    join(prefix, 'share/nodejs/node-gyp/bin/node-gyp.js'),
+    join(prefix, 'share/nodejs/npm/node_modules/node-gyp/bin/node-gyp.js'),
+  ];
+  return places.find((place) => existsSync(place));
+}
+
+function environment() {
+  const env = { ...process.env };
+  const prefix = dirname(dirname(process.execPath));
+  if (env.npm_config_nodedir === undefined && existsSync(join(prefix, 'include/node/node_api.h'))) {
+    env.npm_config_nodedir = prefix;
+  }
+  env.PATH = [join(here, '../../../node_modules/.bin'), env.PATH ?? ''].join(delimiter);
+  return env;
+}
+
+function has(command) {
+  return spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
+}
+
+function fail(why) {
+  console.error(`ninefs: the FUSE addon cannot be built: ${why}`);
+  process.exit(1);
+}
+
+function build() {
+  for (const [commands, what] of [
+    [['cc', 'gcc', 'clang'], 'no C compiler (on Debian: apt-get install build-essential)'],
+    [['make'], 'no make (on Debian: apt-get install build-essential)'],
+    [['python3'], 'no python3, which node-gyp needs (on Debian: apt-get install python3)'],
+  ]) {
+    if (!commands.some(has)) fail(what);
+  }
+  const gyp = nodeGyp();
+  if (gyp === undefined) fail('no node-gyp beside this Node (run it through npm: npm rebuild)');
+  const built = spawnSync(process.execPath, [gyp, 'rebuild'], { cwd: here, env: environment(), encoding: 'utf8' });
+  if (built.status === 0 && loads()) return;
+  console.error(`${built.stdout ?? ''}${built.stderr ?? ''}`);
+  fail('node-gyp failed, see above');
+}
+
+if (process.platform === 'linux') {
+  dropOldBuild();
+  if (!loads()) build();
+}

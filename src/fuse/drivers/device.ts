@@ -1,0 +1,67 @@
+// The Linux driver: mounts /dev/fuse and serves it, from the checks before to the drain after.
+// Guarantees: resolves only when the kernel's INIT has been answered; when it rejects, nothing stays mounted.
+
+import { ConfigError } from '../../common/errors.ts';
+import { silent } from '../../common/log.ts';
+import { within } from '../deadline.ts';
+import { defaults, type Negotiated } from '../init.ts';
+import { type MountOptions, mountDevice, raiseReadahead, unmount } from '../mount.ts';
+import { FuseSession, type SessionEnd, type SessionOptions } from '../session.ts';
+
+/** The kernel sends INIT while mount(2) runs. */
+const INIT_MS = 10_000;
+/** How long a lazy unmount waits for the mount's users before it is ended under them. */
+const LAZY_MS = 1000;
+
+export interface ServeOptions extends Omit<SessionOptions, 'fd'> {
+  mount: MountOptions;
+}
+
+export interface Served {
+  readonly session: FuseSession;
+  readonly negotiated: Negotiated;
+  /** Canonical. */
+  readonly mountpoint: string;
+  /** The connection's number, as connection.ts wants it. */
+  readonly connection: number;
+  /** How it ended, by whoever's hand. Never rejects. */
+  readonly done: Promise<SessionEnd>;
+  /**
+   * Unmounts and waits for the end. Rejects with ConfigError when the mount is busy, and goes on serving. `lazy` does not
+   * fail: it detaches, gives users a moment, then aborts what they wait for.
+   */
+  unmount(options?: { lazy?: boolean }): Promise<SessionEnd>;
+}
+
+export async function serveDevice({ mount, ...options }: ServeOptions): Promise<Served> {
+  const logger = options.logger ?? silent;
+  const { fd, mountpoint, connection } = await mountDevice({ logger, ...mount });
+  const session = new FuseSession({ ...options, fd });
+  session.start();
+  let negotiated: Negotiated;
+  try {
+    negotiated = await within(session.ready, INIT_MS, () => {
+      throw new ConfigError('the kernel did not begin to use the mount', 1);
+    });
+  } catch (error) {
+    await unmount(mountpoint, { lazy: true }).catch((cause: unknown) => logger.warn({ err: cause }, 'cannot unmount'));
+    await session.stop();
+    throw error;
+  }
+  await raiseReadahead(connection, options.settings?.maxReadahead ?? defaults.maxReadahead, logger);
+  return {
+    session,
+    negotiated,
+    mountpoint,
+    connection,
+    done: session.done,
+    async unmount({ lazy = false } = {}) {
+      await unmount(mountpoint, { lazy });
+      // The kernel ends the session with the last user; after a lazy unmount there may be some for ever.
+      if (!lazy) return session.done;
+      const late = Symbol();
+      const end = await within<SessionEnd | typeof late>(session.done, LAZY_MS, () => late);
+      return end === late ? session.stop() : end;
+    },
+  };
+}

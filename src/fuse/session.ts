@@ -1,0 +1,407 @@
+// Serves one mount: reads requests from the device, hands them to the file system, and answers each exactly once.
+// Guarantees: no ENOSYS by accident; a method that returns a plain value is answered in the same tick; the device is read
+// on whatever is pending, so that INTERRUPT and FORGET always come through; when the mount ends, however it does, what is in
+// flight is aborted, waited for within a bound, and the file system's destroy() is called once.
+// Owns the descriptor. Must not touch the mount: whoever does so on this thread waits for himself.
+
+import { closeSync } from 'node:fs';
+import type { NodeId } from '../common/brand.ts';
+import { Cursor } from '../common/cursor.ts';
+import { errno } from '../common/errno.ts';
+import { ErrnoError } from '../common/errors.ts';
+import { type Logger, silent } from '../common/log.ts';
+import { MAJOR, MIN_READ_BUFFER, opcode, PAGE, WRITE_HEADER } from '../wire/fuse/constants.ts';
+import { formatRequest } from '../wire/fuse/format.ts';
+import { initOut } from '../wire/fuse/replies.ts';
+import { opcodeName, type RequestHeader, readHeader, readInit, requests } from '../wire/fuse/requests.ts';
+import { Answers } from './answers.ts';
+import { deferred } from './deadline.ts';
+import { handlers, refusals } from './dispatch.ts';
+import { type Addon, addon, type PollHandle } from './drivers/addon.ts';
+import { defaults, type FuseSettings, type Negotiated, negotiate, ourMajor } from './init.ts';
+import type { InterruptMode } from './interrupt.ts';
+import { Interrupts } from './interrupts.ts';
+import { Notifier, threadWrite } from './notify.ts';
+import type { Operations } from './operations.ts';
+import { ReplyWriter } from './reply.ts';
+import { FuseRequest } from './request.ts';
+import { Slabs } from './slabs.ts';
+
+/** Requests read in one go before the event loop gets its turn: sockets must be served for their answers to come. */
+const BATCH = 64;
+/** WRITE data up to this is copied out of the read buffer, so that the buffer is free at once. */
+const COPIED = 32 * 1024;
+/** Room for the largest extended attribute (64 KiB) with its names, however small maxWrite is. */
+const LEAST_SLAB = 128 * 1024;
+
+export interface SessionOptions {
+  /** An open /dev/fuse that is, or is about to be, mounted. */
+  fd: number;
+  operations: Operations;
+  settings?: Partial<FuseSettings>;
+  logger?: Logger;
+  /** What a signal to a caller does (interrupt.ts); 'auto' by default. */
+  intr?: InterruptMode;
+  /** Milliseconds that a harmless signal is waited out; 1000 by default. */
+  intrgrace?: number;
+  /** Milliseconds that the end waits for what is in flight; 2000 by default. */
+  drainMs?: number;
+  /** The device's system calls; for tests. */
+  device?: Pick<Addon, 'poll' | 'read' | 'write' | 'writev'>;
+}
+
+/** How a session ended. */
+export type SessionEnd =
+  | { how: 'unmounted' | 'aborted' | 'stopped'; error?: undefined }
+  | { how: 'failed'; error: Error };
+
+export interface SessionStats {
+  /** Read and not answered yet. */
+  inFlight: number;
+  requests: number;
+  replies: number;
+  /** Error replies among them. */
+  errors: number;
+  interrupts: number;
+  /** Lookups taken back by FORGET and BATCH_FORGET. */
+  forgotten: number;
+  /** Replies that the kernel no longer wanted, and results that came after the request had been answered. */
+  lateReplies: number;
+  /** Read buffers that large writes hold. */
+  slabsLent: number;
+}
+
+type State = 'new' | 'starting' | 'running' | 'stopping' | 'ended' | 'closed';
+
+/** From a state, those that may follow. */
+const next: Record<State, readonly State[]> = {
+  new: ['starting'],
+  starting: ['running', 'stopping', 'ended'],
+  running: ['stopping', 'ended'],
+  stopping: ['ended'],
+  ended: ['closed'],
+  closed: [],
+};
+
+export class FuseSession {
+  readonly #fd: number;
+  readonly #ops: Operations;
+  readonly #settings: FuseSettings;
+  readonly #logger: Logger;
+  readonly #drainMs: number;
+  readonly #device: Pick<Addon, 'poll' | 'read' | 'write' | 'writev'>;
+  readonly #out: ReplyWriter;
+  readonly #tracing: boolean;
+  readonly #slabs: Slabs;
+  readonly #interrupts: Interrupts;
+  readonly #cursor = new Cursor(Buffer.alloc(0));
+  readonly #inFlight = new Map<number, FuseRequest>();
+  readonly #answers: Answers;
+  readonly #stats = { requests: 0, interrupts: 0, forgotten: 0 };
+  readonly #ready = deferred<Negotiated>();
+  readonly #done = deferred<SessionEnd>();
+  #state: State = 'new';
+  #poll: PollHandle | undefined;
+  #whenIdle: (() => void) | undefined;
+  /** INVAL_INODE and the like. */
+  readonly notifier: Notifier;
+
+  constructor(options: SessionOptions) {
+    this.#fd = options.fd;
+    this.#ops = options.operations;
+    this.#settings = { ...defaults, ...options.settings };
+    // Locks that the file system cannot keep are better kept by the kernel alone.
+    if (this.#ops.getlk === undefined || this.#ops.setlk === undefined) this.#settings.posixLocks = false;
+    this.#logger = options.logger ?? silent;
+    this.#drainMs = options.drainMs ?? 2000;
+    this.#device = options.device ?? addon();
+    this.#out = new ReplyWriter(this.#device, this.#fd);
+    this.#answers = new Answers(this.#ops, this.#out, this.#logger);
+    this.#tracing = this.#logger.isLevelEnabled('trace');
+    this.#slabs = new Slabs(Math.max(MIN_READ_BUFFER, LEAST_SLAB, this.#settings.maxWrite + PAGE));
+    this.#interrupts = new Interrupts({
+      mode: options.intr ?? 'auto',
+      graceMs: options.intrgrace ?? 1000,
+      operations: this.#ops,
+      logger: this.#logger,
+    });
+    this.notifier = new Notifier(threadWrite(this.#fd));
+    this.#ready.promise.catch(() => {}); // `done` tells it too; nobody has to look at both
+  }
+
+  /** What was agreed with the kernel; rejects when the mount ended before it said INIT. */
+  get ready(): Promise<Negotiated> {
+    return this.#ready.promise;
+  }
+
+  /** How it ended; never rejects. Settles after destroy(), with the descriptor closed. */
+  get done(): Promise<SessionEnd> {
+    return this.#done.promise;
+  }
+
+  get stats(): SessionStats {
+    return { ...this.#stats, ...this.#answers.stats, inFlight: this.#inFlight.size, slabsLent: this.#slabs.lent };
+  }
+
+  /** Begins to serve. The device must have been mounted: one that is not yet reports an error to whoever polls it. */
+  start(): void {
+    this.#to('starting');
+    const poll = this.#device.poll(this.#fd, () => this.#drain());
+    if (typeof poll === 'number') this.#end({ how: 'failed', error: new ErrnoError(-poll, 'poll /dev/fuse') });
+    else this.#poll = poll;
+  }
+
+  /**
+   * Ends it from our side: aborts what is in flight, refuses what comes, answers everything within drainMs, closes the device.
+   * A mount that still exists afterwards is dead (ENOTCONN); unmount first, or lazily.
+   */
+  async stop(): Promise<SessionEnd> {
+    if (this.#state === 'new') this.#to('starting');
+    if (this.#state === 'starting' || this.#state === 'running') {
+      this.#to('stopping');
+      this.#abortAll();
+      await this.#idle();
+      for (const request of this.#inFlight.values()) {
+        request.answered();
+        this.#answers.error(request.unique, request.opcode, errno.EIO, request.started);
+      }
+      this.#inFlight.clear();
+      this.#end({ how: 'stopped' });
+    }
+    return this.done;
+  }
+
+  #to(state: State): void {
+    if (!next[this.#state].includes(state)) throw new Error(`session: ${this.#state} cannot become ${state}`);
+    this.#state = state;
+  }
+
+  /** The device is readable, or has died. Level triggered: what is left after a batch brings us back. */
+  #drain(): void {
+    for (let i = 0; i < BATCH; i++) {
+      if (this.#state === 'ended' || this.#state === 'closed') return;
+      const slab = this.#slabs.current;
+      const count = this.#device.read(this.#fd, slab, 0, slab.length);
+      if (count >= 0) {
+        this.#receive(slab, count);
+        continue;
+      }
+      switch (-count) {
+        // Nothing to read; or the request was taken back, or we were interrupted, between being queued and being read.
+        case errno.EAGAIN:
+          return;
+        case errno.ENOENT:
+        case errno.EINTR:
+          continue;
+        case errno.ENODEV:
+          this.#end({ how: 'unmounted' });
+          return;
+        case errno.ECONNABORTED:
+          this.#end({ how: 'aborted' });
+          return;
+        default:
+          this.#end({ how: 'failed', error: new ErrnoError(-count, 'read /dev/fuse') });
+          return;
+      }
+    }
+  }
+
+  #receive(slab: Buffer, count: number): void {
+    const cursor = this.#cursor;
+    // A small WRITE is decoded from a copy of its own; a larger one may keep the whole buffer, see below.
+    const isWrite = slab.readUInt32LE(4) === opcode.WRITE;
+    cursor.reset(isWrite && count <= WRITE_HEADER + COPIED ? Buffer.from(slab.subarray(0, count)) : slab, 0, count);
+    const header = readHeader(cursor);
+    if (this.#tracing) this.#traceRequest(slab.subarray(0, count), header);
+    if (cursor.fault !== undefined) {
+      this.#logger.error({ unique: header.unique, op: header.opcode }, `malformed request: ${cursor.fault}`);
+      this.#answers.error(header.unique, header.opcode, errno.EIO);
+      return;
+    }
+    if (this.#withoutReply(header, cursor)) return;
+    this.#stats.requests++;
+    const handler = handlers[header.opcode];
+    if (handler === undefined || this.#refusing(header.opcode)) {
+      this.#refuse(header, cursor);
+      return;
+    }
+    const args = handler.body.read(cursor);
+    if (cursor.fault !== undefined) {
+      // The kernel's layouts are ours, so what is left is a name that is not UTF-8, which no 9P server could be asked for.
+      this.#logger.debug({ unique: header.unique, op: handler.name }, cursor.fault);
+      this.#answers.error(header.unique, header.opcode, errno.EILSEQ);
+      return;
+    }
+    const request = new FuseRequest(header, handler, args, this.#tracing ? performance.now() : 0);
+    let result: unknown;
+    try {
+      result = handler.run(this.#ops, request, args);
+    } catch (error) {
+      this.#rejected(request, error);
+      return;
+    }
+    if (!(result instanceof Promise)) {
+      this.#fulfilled(request, result);
+      return;
+    }
+    if (isWrite && cursor.bytes === slab) request.slab = this.#slabs.lend();
+    this.#inFlight.set(request.unique, request);
+    if (this.#interrupts.overtook(request.unique)) this.#interrupts.arrived(request);
+    result.then(
+      (value) => this.#fulfilled(request, value),
+      (error) => this.#rejected(request, error),
+    );
+  }
+
+  /** The messages that have no reply. */
+  #withoutReply(header: RequestHeader, cursor: Cursor): boolean {
+    switch (header.opcode) {
+      case opcode.FORGET:
+        this.#forget(header.nodeid, requests.FORGET.read(cursor).nlookup);
+        return true;
+      case opcode.BATCH_FORGET:
+        for (const { nodeid, nlookup } of requests.BATCH_FORGET.read(cursor).list) this.#forget(nodeid, nlookup);
+        return true;
+      case opcode.INTERRUPT: {
+        const { target } = requests.INTERRUPT.read(cursor);
+        const request = this.#inFlight.get(target);
+        this.#stats.interrupts++;
+        if (request === undefined) this.#interrupts.unknown(target);
+        else this.#interrupts.arrived(request);
+        return true;
+      }
+      case opcode.NOTIFY_REPLY: // answers NOTIFY_RETRIEVE, which is never sent
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #forget(nodeid: number, nlookup: number): void {
+    this.#stats.forgotten += nlookup;
+    try {
+      this.#ops.forget(nodeid as NodeId, nlookup);
+    } catch (error) {
+      this.#logger.error({ err: error, nodeid }, 'forget failed');
+    }
+  }
+
+  /** While stopping, only what gives something back is still done. */
+  #refusing(number: number): boolean {
+    return this.#state === 'stopping' && number !== opcode.RELEASE && number !== opcode.RELEASEDIR;
+  }
+
+  #refuse(header: RequestHeader, cursor: Cursor): void {
+    if (header.opcode === opcode.INIT && this.#state === 'starting') {
+      this.#init(header, cursor);
+      return;
+    }
+    const name = opcodeName(header.opcode);
+    const number = this.#state === 'stopping' ? errno.EIO : (name && refusals[name]?.errno) || errno.EOPNOTSUPP;
+    this.#answers.error(header.unique, header.opcode, number);
+  }
+
+  #init(header: RequestHeader, cursor: Cursor): void {
+    const kernel = readInit(cursor);
+    this.#out.begin();
+    if (kernel.major > MAJOR) {
+      // A kernel of a later major repeats INIT in the one that it is answered with.
+      initOut.write(this.#out.body, ourMajor);
+      this.#answers.plain(header.unique, header.opcode);
+      return;
+    }
+    try {
+      const { reply, negotiated } = negotiate(kernel, this.#settings);
+      initOut.write(this.#out.body, reply);
+      const failed = this.#answers.plain(header.unique, header.opcode);
+      if (failed !== 0) throw new ErrnoError(failed, 'the kernel refused our INIT');
+      this.#to('running');
+      this.#logger.debug(
+        { minor: negotiated.minor, kernelMinor: negotiated.kernelMinor, flags: [...negotiated.flags].join(' ') },
+        'negotiated with the kernel',
+      );
+      this.#ready.resolve(negotiated);
+    } catch (error) {
+      this.#answers.error(header.unique, header.opcode, errno.EPROTO);
+      this.#end({ how: 'failed', error: error as Error });
+    }
+  }
+
+  #fulfilled(request: FuseRequest, value: unknown): void {
+    if (this.#settle(request)) this.#answers.success(request, value);
+    // Once destroy() has been called the file system has let go of everything, so there is nothing left to undo.
+    else if (this.#state === 'closed') request.handler.release?.(value);
+    else this.#answers.discard(request, value);
+  }
+
+  #rejected(request: FuseRequest, thrown: unknown): void {
+    if (this.#settle(request)) this.#answers.failure(request, thrown);
+  }
+
+  /** The method has settled. False when nobody waits for the answer any more. */
+  #settle(request: FuseRequest): boolean {
+    if (request.slab !== undefined) {
+      this.#slabs.giveBack(request.slab);
+      request.slab = undefined;
+    }
+    const wanted = request.running && this.#state !== 'ended' && this.#state !== 'closed';
+    if (request.running) request.answered();
+    if (!wanted) this.#answers.stats.lateReplies++;
+    if (this.#inFlight.delete(request.unique) && this.#inFlight.size === 0) this.#whenIdle?.();
+    return wanted;
+  }
+
+  #abortAll(): void {
+    for (const request of this.#inFlight.values()) {
+      request.reason = { dying: true };
+      request.signal.abort(request.reason);
+    }
+  }
+
+  /** Until nothing is in flight, at most drainMs. */
+  #idle(): Promise<void> {
+    if (this.#inFlight.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#drainMs);
+      this.#whenIdle = () => {
+        clearTimeout(timer);
+        this.#whenIdle = undefined;
+        resolve();
+      };
+    });
+  }
+
+  #end(end: SessionEnd): void {
+    if (this.#state === 'ended' || this.#state === 'closed') return;
+    this.#to('ended');
+    this.#interrupts.stop();
+    this.#poll?.close();
+    this.#ready.reject(end.error ?? new ErrnoError(errno.ENODEV, `${end.how} before the kernel said INIT`));
+    this.#logger.debug({ ...this.stats, err: end.error }, `session ${end.how}`);
+    this.#abortAll();
+    void this.#finish(end);
+  }
+
+  async #finish(end: SessionEnd): Promise<void> {
+    await this.#idle();
+    for (const request of this.#inFlight.values()) request.answered(); // nobody is left to be told
+    this.#inFlight.clear();
+    this.#to('closed');
+    try {
+      await this.#ops.destroy();
+    } catch (error) {
+      this.#logger.error({ err: error }, 'destroy failed');
+    }
+    // Closing the device aborts what is left of the connection, and with it a notification that waits for a lock.
+    closeSync(this.#fd);
+    await this.notifier.close();
+    this.#done.resolve(end);
+  }
+
+  #traceRequest(bytes: Uint8Array, header: RequestHeader): void {
+    this.#logger.trace(
+      { unique: header.unique, nodeid: header.nodeid, op: opcodeName(header.opcode) },
+      formatRequest(bytes),
+    );
+  }
+}

@@ -1,0 +1,136 @@
+// The field types of the kernel's structures, and how a table of them becomes a reader, a writer and a printer.
+// A field whose name begins with "_" is padding or of no interest: skipped when read, zero when written, never shown.
+// Byte order is the machine's own, which is little-endian wherever Node runs FUSE.
+
+import type { Cursor } from '../../common/cursor.ts';
+import { type Fields, type FieldType, type Layout, u64 } from '../../common/layout.ts';
+import type { Writer } from '../../common/writer.ts';
+
+/** `count` bytes that carry nothing. */
+function skipped(count: number): FieldType<undefined> {
+  return {
+    fixed: count,
+    write: (writer) => writer.zeros(count),
+    read: (cursor) => {
+      if (cursor.left < count) cursor.fail(`needs ${count} bytes, has ${cursor.left}`);
+      else cursor.at += count;
+      return undefined;
+    },
+    show: () => '',
+  };
+}
+
+export const pad4 = skipped(4);
+export const pad8 = skipped(8);
+
+/** i32 stored in four bytes. */
+export const i32: FieldType<number> = {
+  fixed: 4,
+  write: (writer, value) => writer.i32(value),
+  read: (cursor) => cursor.i32(),
+  show: String,
+};
+
+/** Shown in hexadecimal: lock owners and directory cookies are hashes. */
+export const hash: FieldType<bigint> = { ...u64, show: (value) => `0x${value.toString(16)}` };
+
+/** Text up to the next NUL. */
+export const name: FieldType<string> = {
+  size: (value) => Buffer.byteLength(value, 'utf8') + 1,
+  write: (writer, value) => {
+    writer.raw(Buffer.from(value, 'utf8'));
+    writer.u8(0);
+  },
+  read: (cursor) => cursor.cstring(),
+  show: (value) => JSON.stringify(value),
+};
+
+/** Everything that is left: a view into the request, not a copy. */
+export const rest: FieldType<Uint8Array> = {
+  size: (value) => value.length,
+  write: (writer, value) => writer.raw(value),
+  read: (cursor) => cursor.view(cursor.left),
+  show: (value) => `[${value.length} bytes]`,
+};
+
+/** A symlink's target, in a reply that ends with it. */
+export const restText: FieldType<string> = {
+  size: (value) => Buffer.byteLength(value, 'utf8'),
+  write: (writer, value) => writer.raw(Buffer.from(value, 'utf8')),
+  read: (cursor) => cursor.text(cursor.left),
+  show: (value) => JSON.stringify(value),
+};
+
+export interface Forget {
+  nodeid: number;
+  nlookup: number;
+}
+
+/** BATCH_FORGET's list. The count is the kernel's, but no more is read than there are bytes. */
+export const forgets: FieldType<Forget[]> = {
+  size: (value) => 8 + value.length * 16,
+  write: (writer, value) => {
+    writer.u32(value.length);
+    writer.u32(0);
+    for (const { nodeid, nlookup } of value) {
+      writer.u53(nodeid);
+      writer.u53(nlookup);
+    }
+  },
+  read: (cursor) => {
+    const count = cursor.u32();
+    cursor.u32();
+    const list: Forget[] = [];
+    for (let i = 0; i < count && cursor.fault === undefined; i++) {
+      const nodeid = cursor.u53();
+      const nlookup = cursor.u53();
+      if (cursor.fault === undefined) list.push({ nodeid, nlookup });
+    }
+    return list;
+  },
+  show: (value) => `[${value.map(({ nodeid, nlookup }) => `${nodeid}-${nlookup}`).join(' ')}]`,
+};
+
+type Named<L extends Layout> = { [K in keyof L as K extends `_${string}` ? never : K]: L[K] };
+/** The fields of a structure that carry something. */
+export type Values<L extends Layout> = Fields<Named<L>>;
+
+export interface Struct<V> {
+  /** Bytes of the fields that have a fixed size. */
+  readonly fixed: number;
+  read(cursor: Cursor): V;
+  write(writer: Writer, values: V): void;
+  /** Bytes that write() will use. */
+  sizeOf(values: V): number;
+  show(values: V): string;
+}
+
+export function struct<L extends Layout>(layout: L): Struct<Values<L>> {
+  const fields = Object.entries(layout).map(([key, type]) => ({ key, type, shown: !key.startsWith('_') }));
+  const fixed = fields.reduce((sum, { type }) => sum + (type.fixed ?? 0), 0);
+  return {
+    fixed,
+    read(cursor) {
+      const into: Record<string, unknown> = {};
+      for (const { key, type, shown } of fields) {
+        const value = type.read(cursor);
+        if (shown) into[key] = value;
+      }
+      return into as Values<L>;
+    },
+    write(writer, values) {
+      const from = values as Record<string, unknown>;
+      for (const { key, type } of fields) type.write(writer, from[key]);
+    },
+    sizeOf(values) {
+      const from = values as Record<string, unknown>;
+      return fields.reduce((sum, { key, type }) => sum + (type.size?.(from[key]) ?? 0), fixed);
+    },
+    show(values) {
+      const from = values as Record<string, unknown>;
+      const parts: string[] = [];
+      for (const { key, type, shown } of fields) if (shown) parts.push(`${key} ${type.show(from[key])}`);
+      return parts.join(' ');
+    },
+  };
+}
