@@ -4,6 +4,7 @@
 
 import ctypes
 import os
+import signal
 
 _c = ctypes.CDLL(None, use_errno=True)
 
@@ -52,6 +53,7 @@ _unlinkat = _proto('unlinkat', ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctyp
 _getdents = _proto('getdents64', ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
 _fallocate = _proto('fallocate', ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 _statx = _proto('statx', ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
+_prctl = _proto('prctl', ctypes.c_int, ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 _opendir = _proto('opendir', ctypes.c_void_p, ctypes.c_char_p)
 _readdir = _proto('readdir', ctypes.POINTER(Dirent), ctypes.c_void_p)
 _telldir = _proto('telldir', ctypes.c_long, ctypes.c_void_p)
@@ -81,6 +83,11 @@ def _times(atime, mtime):
 
 NOW = (UTIME_NOW,)
 OMIT = (UTIME_OMIT,)
+
+
+def die_with_parent():
+    """Be killed when the parent ends, however it ends (PR_SET_PDEATHSIG)."""
+    _ok(_prctl(1, signal.SIGKILL, 0, 0, 0))
 
 
 def utimensat(path, atime, mtime, follow=True):

@@ -32,9 +32,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 import kit  # noqa: E402
+import libc  # noqa: E402
 from kit import Fail, Skip  # noqa: E402
 
 GIVE_UP_AFTER = 3  # timed-out cases: a file system that hangs is not worth half a minute for each of the others
+PROBE = 30.0  # seconds for finding out what is there
 GRACE = 2.0  # seconds for a killed child to go before it counts as stuck
 
 
@@ -196,6 +198,7 @@ def isolate(directory, fn, seconds):
         try:
             os.close(reader)
             os.setpgid(0, 0)
+            libc.die_with_parent()
             # What a case prints would be mixed with the report.
             os.dup2(2, 1)
             status, message = run_here(directory, fn, writer)
@@ -296,11 +299,11 @@ class Runner:
         self._missing = {}
         self._hangs = 0
 
-    def isolated(self, label, fn):
+    def isolated(self, label, fn, seconds=PROBE):
         path = os.path.join(self._directory, f'case-{os.getpid()}-{label}')
         if self._hangs >= GIVE_UP_AFTER:
             return ('fail', f'not run: {self._hangs} cases before it did not come to an end')
-        status, message = isolate(path, fn, self._seconds)
+        status, message = isolate(path, fn, seconds)
         if status == 'hang':
             self._hangs += 1
             return ('fail', message)
@@ -319,7 +322,7 @@ class Runner:
             reason = self.missing(kind)
             if reason:
                 return ('fail', f'{kind} is required: {reason}') if kind in self._required else ('skip', reason)
-        status, message = self.isolated(name, fn)
+        status, message = self.isolated(name, fn, self._seconds)
         if not exclusion or status == 'skip':
             return (status, message)
         if status == 'ok':
