@@ -22,6 +22,7 @@ export default defineConfig({
           name: 'system',
           include: ['test/{mount,interop,posix}/**/*.test.ts', 'test/unit/cli/command-*.test.ts'],
           pool: 'forks',
+          globalSetup: ['test/support/build.ts'],
           fileParallelism: false,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },

@@ -5,8 +5,9 @@
 import { type Mount, mount } from '../bridge/mount.ts';
 import type { MountSettings } from '../bridge/settings.ts';
 import { Abort } from '../common/abort.ts';
-import { ErrnoError } from '../common/errors.ts';
+import { ConfigError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
+import { usersOf } from '../fuse/busy.ts';
 import { complain, EXIT } from './report.ts';
 
 /** How long a broken daemon may take to detach its mount before it ends anyway. */
@@ -47,7 +48,7 @@ export async function runMount(settings: MountSettings, { live, logger }: Watch)
       await mounted.unmount();
     } catch (error) {
       if (state.kind !== 'unmounting') return; // detached meanwhile
-      if (!(error instanceof ErrnoError && error.code === 'EBUSY')) throw error;
+      if (!(error instanceof ConfigError)) throw error;
       complain(
         `${mounted.mountpoint} is busy: detached, it ends when its last user leaves (signal again to end it now)`,
       );

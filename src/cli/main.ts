@@ -1,16 +1,16 @@
 // The command line: which sub-commands and flags there are, and how every outcome becomes an exit code.
 // Guarantees: wrong usage is one line on stderr and exit 2, a failure one line and exit 1, a bug of ours one line and
-// exit 70; a stack trace is shown to nobody who did not ask for it.
+// exit 70; a stack trace is shown to nobody who did not ask for it. A sub-command's code is loaded when it is run.
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { LEVELS, type Level } from './logging.ts';
-import { type MountFlags, mountCommand } from './mount.ts';
+import type { MountFlags } from './mount.ts';
 import { nearest } from './nearest.ts';
 import { optionsHelp } from './optionlist.ts';
 import { complain, describe, EXIT, reportFailure } from './report.ts';
-import { type ServeFlags, serveCommand } from './serve.ts';
-import { type UmountFlags, umountCommand } from './umount.ts';
+import type { ServeFlags } from './serve.ts';
+import type { UmountFlags } from './umount.ts';
 
 interface GlobalFlags {
   loglevel?: Level;
@@ -56,6 +56,7 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .option('--log <file>', 'append the log to a file')
     .addHelpText('after', () => `\n${optionsHelp()}`)
     .action(async (source: string, mountpoint: string, flags: MountFlags) => {
+      const { mountCommand } = await import('./mount.ts');
       finish(await mountCommand(source, mountpoint, { ...flags, ...globals() }, argv));
     });
 
@@ -65,6 +66,7 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .argument('<mountpoint>', 'where it is mounted')
     .option('-l, --lazy', 'detach it now, end it when its last user leaves')
     .action(async (mountpoint: string, flags: UmountFlags) => {
+      const { umountCommand } = await import('./umount.ts');
       finish(await umountCommand(mountpoint, flags));
     });
 
@@ -76,9 +78,17 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .option('--readonly', 'refuse every change')
     .option('--log <file>', 'append the log to a file')
     .action(async (tree: string, flags: ServeFlags) => {
+      const { serveCommand } = await import('./serve.ts');
       finish(await serveCommand(tree, { ...flags, ...globals() }));
     });
   return ninefs;
+}
+
+/** fstab's and mount(8)'s way in: mount.fuse3 runs `ninefs SOURCE MOUNTPOINT -o LIST` for the type fuse.ninefs. */
+function fromMountHelper(argv: readonly string[], known: readonly string[]): readonly string[] {
+  const [source = '', mountpoint = ''] = argv.slice(2);
+  const isHelper = !source.startsWith('-') && !known.includes(source) && mountpoint.startsWith('/');
+  return isHelper ? [...argv.slice(0, 2), 'mount', ...argv.slice(2)] : argv;
 }
 
 /** Runs one command line and leaves the process with its exit code. */
@@ -90,9 +100,11 @@ export async function run(argv: readonly string[]): Promise<void> {
   });
   const debug = argv.some((word) => /^(--loglevel=|.*loglevel=)?(debug|trace)$/.test(word));
   try {
-    await program(argv, (finished) => {
+    const ninefs = program(argv, (finished) => {
       code = finished;
-    }).parseAsync([...argv]);
+    });
+    const known = ninefs.commands.map((command) => command.name());
+    await ninefs.parseAsync([...fromMountHelper(argv, known)]);
   } catch (error) {
     if (error instanceof CommanderError) code = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     else code = reportFailure(describe(error), debug);

@@ -8,7 +8,7 @@ import { ConfigError } from '../common/errors.ts';
 import { type Address, parseAddress } from '../transport/address.ts';
 import { DEFAULT_MSIZE, DEFAULT_PORT } from '../wire/p9/constants.ts';
 import { daemonReporter, startInBackground } from './background.ts';
-import { runMount } from './foreground.ts';
+import { checkLinux } from './host.ts';
 import { type Level, type Log, noLog, openLog } from './logging.ts';
 import { parseOptions } from './optionlist.ts';
 import type { Choices } from './options.ts';
@@ -77,6 +77,7 @@ export async function mountCommand(
   argv: readonly string[],
 ): Promise<number> {
   const choices = parseOptions(flags.option);
+  checkLinux();
   const file = flags.log ?? choices.log;
   const level = flags.loglevel ?? choices.loglevel;
   const daemon = daemonReporter();
@@ -92,6 +93,7 @@ export async function mountCommand(
         : openLog({ level: level ?? 'info', ...(file === undefined ? {} : { file: resolve(file) }) });
     const settings = mountSettings(source, mountpoint, choices, log);
     if (daemon !== undefined) process.chdir('/'); // a daemon keeps no directory busy
+    const { runMount } = await import('./foreground.ts'); // the waiting parent needs none of it
     return await runMount(settings, {
       logger: log.logger,
       live(mount) {

@@ -1,0 +1,33 @@
+// `ninefs umount`: ends a mount of ours from any process; its daemon notices and exits by itself.
+// Guarantees: what is not mounted, or not by ninefs, is left alone; success means that it is gone from the mount table
+// (with -l: that nobody new can enter it). Stale and hanging mounts are not touched by the checks.
+
+import { resolve } from 'node:path';
+import { ConfigError } from '../common/errors.ts';
+import { FS_TYPE, unmount } from '../fuse/mount.ts';
+import { findMount } from '../fuse/mountinfo.ts';
+import { checkLinux } from './host.ts';
+import { EXIT } from './report.ts';
+
+export interface UmountFlags {
+  lazy?: boolean;
+}
+
+/** Settles with the exit code. */
+export async function umountCommand(mountpoint: string, { lazy = false }: UmountFlags): Promise<number> {
+  checkLinux();
+  if (mountpoint === '') throw new ConfigError('the mountpoint is empty: name a directory');
+  const path = resolve(mountpoint);
+  const info = await findMount(path);
+  if (info === undefined) {
+    throw new ConfigError(`nothing is mounted on ${path}: /proc/mounts lists what is`, EXIT.failure);
+  }
+  if (info.type !== FS_TYPE) {
+    throw new ConfigError(
+      `what is mounted on ${path} is not ours (type ${info.type}, not ${FS_TYPE}): use umount`,
+      EXIT.failure,
+    );
+  }
+  await unmount(path, { lazy });
+  return EXIT.ok;
+}

@@ -1,0 +1,118 @@
+// `ninefs serve` as a process: its first line, its socket file, its end.
+
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ninefs, start, startServer } from '../../support/cli.ts';
+import { withTempDir } from '../../support/tempdir.ts';
+
+/** Bytes of Tversion(65536, 9P2000.L), and of the answer that a server that speaks it gives. */
+const TVERSION = Buffer.from([21, 0, 0, 0, 100, 0xff, 0xff, 0, 0, 1, 0, 8, 0, ...Buffer.from('9P2000.L')]);
+
+/** The type of the first answer of whoever listens there. */
+function ask(target: { port: number } | { path: string }): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(target as { path: string });
+    socket.once('error', reject);
+    socket.once('data', (data) => {
+      socket.destroy();
+      resolve(data[4] ?? 0);
+    });
+    socket.write(TVERSION);
+  });
+}
+
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+  'prints its real port, serves, and ends well on %s',
+  async (signal) => {
+    const server = await startServer('memory:');
+    try {
+      expect(server.stdout).toMatch(/^listening on tcp!127\.0\.0\.1!\d+\n$/);
+      const port = Number(server.address.split('!')[2]);
+      expect(port).toBeGreaterThan(0);
+      expect(await ask({ port })).toBe(101);
+      expect(await server.stop(signal)).toMatchObject({ code: 0, signal: null });
+    } finally {
+      await server.kill();
+    }
+  },
+);
+
+describe('a unix socket', () => {
+  test('is made, answers, and is removed at the end', () =>
+    withTempDir(async (dir) => {
+      const path = join(dir, 'sock');
+      const server = await startServer(dir, ['--listen', `unix!${path}`]);
+      try {
+        expect(server.address).toBe(`unix!${path}`);
+        expect(await ask({ path })).toBe(101);
+        expect((await server.stop()).code).toBe(0);
+        expect(existsSync(path)).toBe(false);
+      } finally {
+        await server.kill();
+      }
+    }));
+
+  test('left behind by a server that was killed is replaced', () =>
+    withTempDir(async (dir) => {
+      const path = join(dir, 'sock');
+      const first = await startServer('memory:', ['--listen', path]);
+      await first.kill();
+      expect(existsSync(path)).toBe(true);
+      const second = await startServer('memory:', ['--listen', path]);
+      try {
+        expect(await ask({ path })).toBe(101);
+      } finally {
+        await second.kill();
+      }
+    }));
+
+  test('of a server that lives is not taken over', () =>
+    withTempDir(async (dir) => {
+      const path = join(dir, 'sock');
+      const first = await startServer('memory:', ['--listen', path]);
+      try {
+        expect(await ninefs(['serve', 'memory:', '--listen', path])).toMatchObject({
+          code: 1,
+          stderr: `ninefs: cannot listen on ${path}: another server listens there\n`,
+        });
+        expect(await ask({ path })).toBe(101);
+      } finally {
+        await first.kill();
+      }
+    }));
+
+  test('never replaces another file', () =>
+    withTempDir(async (dir) => {
+      const path = join(dir, 'precious');
+      await writeFile(path, 'text');
+      expect(await ninefs(['serve', 'memory:', '--listen', path])).toMatchObject({ code: 1 });
+      expect(existsSync(path)).toBe(true);
+    }));
+});
+
+test('a port in use is one line', async () => {
+  const holder = createServer();
+  await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
+  const bound = holder.address();
+  const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
+  try {
+    const { code, stderr } = await ninefs(['serve', 'memory:', '--listen', `127.0.0.1:${port}`]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^ninefs: cannot listen on tcp!127\.0\.0\.1!\d+: .*EADDRINUSE.*\n$/);
+  } finally {
+    holder.close();
+  }
+});
+
+test('warns when it can be reached from elsewhere', async () => {
+  const server = start(['serve', 'memory:', '--listen', 'tcp!0.0.0.0!0']);
+  try {
+    await server.output(/^ninefs: warning: whoever reaches tcp!0\.0\.0\.0!\d+ can use the tree/m, 'stderr');
+    expect((await server.stop()).code).toBe(0);
+  } finally {
+    await server.kill();
+  }
+});

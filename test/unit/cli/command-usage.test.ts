@@ -1,0 +1,109 @@
+// What the command says to wrong input: one line that names the thing and what would be right, exit 2 for wrong usage.
+// Nothing here mounts.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ninefs } from '../../support/cli.ts';
+import { withTempDir } from '../../support/tempdir.ts';
+
+const manifest = JSON.parse(readFileSync(join(import.meta.dirname, '../../../package.json'), 'utf8')) as {
+  version: string;
+};
+
+describe('wrong usage is one line and exit 2', () => {
+  test.each<[string[], string]>([
+    [['mount', 'localhost', '/mnt', '-o', 'cahce=none'], "unknown option 'cahce': did you mean cache?"],
+    [['mount', 'localhost', '/mnt', '-o', 'cache=fast'], 'option cache=fast: it takes none, auto or loose'],
+    [
+      ['mount', 'localhost', '/mnt', '-o', 'ro', '-o', 'msize=12'],
+      'option msize=12: it takes a number of bytes from 4096',
+    ],
+    [['mount', 'localhost', '/mnt', '-o', 'version=9p2000'], 'option version=9p2000: this dialect is not there yet'],
+    [['mount', 'localhost', '/mnt', '-o', 'loglevel=loud'], 'option loglevel=loud: it takes silent, error,'],
+    [['mount', 'tcp!localhost!port', '/mnt'], "address 'tcp!localhost!port': 'port' is not a port"],
+    [['mount', 'udp!localhost', '/mnt'], "address 'udp!localhost': unknown network 'udp'"],
+    [['mount', '', '/mnt'], "address '': no host"],
+    [
+      ['mount', 'tcp!localhost!564', '/mnt', '-o', 'port=565'],
+      "option port=565: the source 'tcp!localhost!564' names port 564",
+    ],
+    [['mount', 'unix!/run/x', '/mnt', '-o', 'port=565'], "option port=565: the source 'unix!/run/x' is a unix socket"],
+    [['mount', 'localhost', ''], 'the mountpoint is empty: name a directory'],
+    [['mount', 'localhost'], "missing required argument 'mountpoint'"],
+    [['mount'], "missing required argument 'source'"],
+    [['mount', 'localhost', '/mnt', '/more'], 'too many arguments'],
+    [['mount', 'localhost', '/mnt', '-q'], "unknown option '-q'"],
+    [['mount', 'localhost', '/mnt', '-o'], 'argument missing'],
+    [['umount', '/mnt', '--lasy'], "unknown option '--lasy' (Did you mean --lazy?)"],
+    [['umount'], "missing required argument 'mountpoint'"],
+    [['umount', ''], 'the mountpoint is empty'],
+    [['serve'], "missing required argument 'tree'"],
+    [['serve', 'memory:', '--listen', 'tcp!h!70000'], "address 'tcp!h!70000': '70000' is not a port (0 to 65535)"],
+    [['serve', 'memory:extra'], "'memory:extra': nothing follows memory:"],
+    [['serve', 'memory:', '--loglevel', 'tracy'], 'did you mean trace?'],
+    [['serv', 'memory:'], "unknown command 'serv' (Did you mean serve?)"],
+    [['--quux'], "unknown option '--quux'"],
+  ])('ninefs %j', async (args, says) => {
+    const { code, stdout, stderr } = await ninefs(args);
+    expect(stderr).toContain(says);
+    expect(stderr).toMatch(/^ninefs: [^\n]+\n$/);
+    expect(stdout).toBe('');
+    expect(code).toBe(2);
+  });
+});
+
+describe('right usage that fails here is one line and exit 1', () => {
+  test.each<[string[], string]>([
+    [['umount', '/'], 'what is mounted on / is not ours'],
+    [['umount', '/nowhere/at/all'], 'nothing is mounted on /nowhere/at/all'],
+    [['serve', '/nowhere/at/all'], 'cannot serve /nowhere/at/all: no such directory; name a directory, or memory:'],
+    [['serve', '/etc/passwd'], 'cannot serve /etc/passwd: not a directory; name a directory, or memory:'],
+    [['serve', 'memory:', '--log', '/nowhere/at/all'], 'log file /nowhere/at/all: cannot be written'],
+    [
+      ['serve', 'memory:', '--listen', 'unix!/etc/passwd'],
+      'cannot listen on /etc/passwd: it exists and is not a socket',
+    ],
+    [['serve', 'memory:', '--listen', 'unix!/nowhere/at/all'], 'cannot listen on unix!/nowhere/at/all'],
+    [['serve', 'memory:', '--listen', 'tcp!192.0.2.1!0'], 'cannot listen on tcp!192.0.2.1!0'],
+  ])('ninefs %j', async (args, says) => {
+    const { code, stdout, stderr } = await ninefs(args);
+    expect(stderr).toContain(says);
+    expect(stderr).toMatch(/^ninefs: [^\n]+\n$/);
+    expect(stdout).toBe('');
+    expect(code).toBe(1);
+  });
+});
+
+describe('help', () => {
+  test('--version', async () => {
+    expect(await ninefs(['--version'])).toMatchObject({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
+  });
+
+  test('--help names the sub-commands', async () => {
+    const { code, stdout } = await ninefs(['--help']);
+    expect(code).toBe(0);
+    for (const name of ['mount', 'umount', 'serve', '--loglevel', '--version']) expect(stdout).toContain(name);
+  });
+
+  test('mount --help lists the -o options and the global ones', async () => {
+    const { code, stdout } = await ninefs(['mount', '--help']);
+    expect(code).toBe(0);
+    for (const text of ['msize=BYTES', 'cache=none|auto|loose', '_netdev', '--loglevel'])
+      expect(stdout).toContain(text);
+  });
+
+  test('no sub-command at all is wrong usage, and shows the help', async () => {
+    const { code, stderr } = await ninefs([]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('Usage: ninefs');
+  });
+});
+
+test('a file name cannot forge a second line', async () => {
+  await withTempDir(async (dir) => {
+    const { code, stderr } = await ninefs(['serve', join(dir, 'a\nninefs: all is well')]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^ninefs: [^\n]+\n$/);
+  });
+});
