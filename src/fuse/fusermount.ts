@@ -60,7 +60,7 @@ function finished(child: ChildProcess): Promise<Finished> {
 /** Its last words, without its own name. */
 function complaint({ code, stderr }: Finished): string {
   const line = stderr.trim().split('\n').at(-1) ?? '';
-  return line.replace(/^fusermount3: /, '') || `fusermount3 failed with status ${code}`;
+  return line.replace(/^\S*fusermount3: /, '') || `fusermount3 failed with status ${code}`;
 }
 
 function ended(child: ChildProcess): Promise<Finished> {

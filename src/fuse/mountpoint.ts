@@ -2,7 +2,7 @@
 // there, whether this machine and this user can mount at all. Each refusal is one line that says what would be right.
 // Guarantees: a mount whose daemon hangs does not hang the check; only /proc/self/mountinfo is read before it is known.
 
-import { readFileSync } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { ConfigError } from '../common/errors.ts';
 import { within } from './deadline.ts';
@@ -94,14 +94,16 @@ function fuseConf(): string {
 /** Throws ConfigError when this machine or this user cannot mount. */
 export async function checkHost(allowOther: boolean, root: boolean): Promise<void> {
   try {
-    await access('/dev/fuse');
+    // fusermount3 opens it with its caller's rights.
+    await access('/dev/fuse', constants.R_OK | constants.W_OK);
   } catch (error) {
     const why = codeOf(error);
-    const hint =
+    throw new ConfigError(
       why === 'ENOENT'
-        ? 'load the module (modprobe fuse), or give the container the device (--device /dev/fuse)'
-        : `${why}; its usual mode is 0666`;
-    throw new ConfigError(`no /dev/fuse: ${hint}`, 1);
+        ? 'no /dev/fuse: load the module (modprobe fuse), or give the container the device (--device /dev/fuse)'
+        : `/dev/fuse may not be opened (${why}): its usual mode is 0666 (as root: chmod 666 /dev/fuse)`,
+      1,
+    );
   }
   if (root) return;
   if (findFusermount() === undefined) {
