@@ -1,0 +1,95 @@
+// The server's attributes as the kernel wants them, and the comparisons that caching rests on.
+// Guarantees: what a hostile or careless server sends stays within what the kernel accepts.
+
+import type { FileStat, StatChange } from '../client/dialects/dialect.ts';
+import type { Attr, SetAttr } from '../fuse/operations.ts';
+import type { Qid } from '../wire/p9/types.ts';
+
+export const S_IFMT = 0o170000;
+export const S_IFREG = 0o100000;
+export const S_IFDIR = 0o040000;
+export const S_IFLNK = 0o120000;
+export const S_ISUID = 0o4000;
+export const S_ISGID = 0o2000;
+const S_IXGRP = 0o010;
+
+const UNKNOWN_ID = 0xffffffff;
+const NSEC = 1_000_000_000;
+const MAX_U32 = 0xffffffff;
+
+/** Owner and group that are shown instead of the server's. */
+export interface IdPolicy {
+  dfltuid: number;
+  dfltgid: number;
+  showUid?: number | undefined;
+  showGid?: number | undefined;
+}
+
+export function isDirectory(stat: { mode: number }): boolean {
+  return (stat.mode & S_IFMT) === S_IFDIR;
+}
+
+/** stat's st_ino: the qid's path. 0 would hide the entry from readdir(3). */
+export function inoOf(qid: Qid): bigint {
+  return qid.path === 0n ? 1n : qid.path;
+}
+
+export function toAttr(stat: FileStat, ids: IdPolicy): Attr {
+  return {
+    ino: inoOf(stat.qid),
+    mode: stat.mode,
+    nlink: Math.min(stat.nlink, MAX_U32),
+    uid: ids.showUid ?? (stat.uid === UNKNOWN_ID ? ids.dfltuid : stat.uid),
+    gid: ids.showGid ?? (stat.gid === UNKNOWN_ID ? ids.dfltgid : stat.gid),
+    rdev: stat.rdev % (MAX_U32 + 1),
+    size: stat.size,
+    blocks: stat.blocks,
+    // nfs-ganesha says 1, which would make every stdio buffer one byte long
+    blksize: stat.blksize >= 512 && stat.blksize <= MAX_U32 ? stat.blksize : 4096,
+    atime: stat.atime,
+    atimeNsec: stat.atimeNsec % NSEC,
+    mtime: stat.mtime,
+    mtimeNsec: stat.mtimeNsec % NSEC,
+    ctime: stat.ctime,
+    ctimeNsec: stat.ctimeNsec % NSEC,
+  };
+}
+
+/** The mode without what a write or truncate by an ordinary user takes away (chmod(2), "clear suid"). */
+export function withoutPrivileges(mode: number): number {
+  const cleared = mode & ~S_ISUID;
+  return (cleared & S_IXGRP) !== 0 ? cleared & ~S_ISGID : cleared;
+}
+
+/** The change that SETATTR asks for. `mode` is the file's present one, for killSuidGid. */
+export function toChange(set: SetAttr, mode: number | undefined): StatChange {
+  const change: StatChange = {};
+  if (set.mode !== undefined) change.mode = set.mode & 0o7777;
+  else if (set.killSuidGid && mode !== undefined && (mode & S_IFMT) === S_IFREG) {
+    const kept = withoutPrivileges(mode);
+    if (kept !== mode) change.mode = kept & 0o7777;
+  }
+  if (set.uid !== undefined) change.uid = set.uid;
+  if (set.gid !== undefined) change.gid = set.gid;
+  if (set.size !== undefined) change.size = set.size;
+  if (set.atime !== undefined) change.atime = set.atime;
+  if (set.mtime !== undefined) change.mtime = set.mtime;
+  return change;
+}
+
+/** Whether two looks at a file show the same content, as far as the server lets anybody tell. */
+export function sameContent(a: FileStat, b: FileStat): boolean {
+  // a version of 0 is no validator: most servers never move it
+  if (a.qid.version !== 0 && b.qid.version !== 0 && a.qid.version !== b.qid.version) return false;
+  return a.size === b.size && a.mtime === b.mtime && a.mtimeNsec === b.mtimeNsec;
+}
+
+/**
+ * Whether two names lead to one file. Equal qids say so (intro(9P)), but servers that export several devices let qid.path
+ * collide: without a hard link to explain it, what else is known of the file must agree.
+ */
+export function sameFile(a: FileStat, b: FileStat): boolean {
+  if (a.qid.path !== b.qid.path || a.qid.type !== b.qid.type || (a.mode & S_IFMT) !== (b.mode & S_IFMT)) return false;
+  if (a.nlink > 1 && b.nlink > 1 && !isDirectory(a)) return true;
+  return a.size === b.size && a.mtime === b.mtime && a.mtimeNsec === b.mtimeNsec && a.uid === b.uid;
+}

@@ -1,0 +1,116 @@
+// What the operations of ops/ share: the session with the server, the tables of nodes and open files, the policies.
+// Holds no logic but what every family of operations needs: from a node to an entry for the kernel, and a node's fresh
+// attributes.
+
+import type { FileStat } from '../client/dialects/dialect.ts';
+import type { Fid } from '../client/fids.ts';
+import type { Session } from '../client/session.ts';
+import type { AbortSignalLike } from '../common/abort.ts';
+import { errno } from '../common/errno.ts';
+import { ErrnoError } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import type { AttrReply, Entry, RequestContext } from '../fuse/operations.ts';
+import { type IdPolicy, S_ISGID, toAttr } from './attrs.ts';
+import type { CachePolicy } from './cache.ts';
+import { Handles } from './handles.ts';
+import { type Node, Nodes } from './nodes.ts';
+import type { Users } from './users.ts';
+
+export interface BridgeOptions {
+  session: Session;
+  users: Users;
+  rootStat: FileStat;
+  policy: CachePolicy;
+  ids: IdPolicy;
+  logger: Logger;
+}
+
+export class Bridge {
+  readonly session: Session;
+  readonly users: Users;
+  readonly nodes: Nodes;
+  readonly handles = new Handles();
+  readonly policy: CachePolicy;
+  readonly ids: IdPolicy;
+  readonly logger: Logger;
+  /** Makes the kernel ask for a node's attributes again; set when the mount is live. */
+  expireAttr: (node: Node) => Promise<unknown> = async () => {};
+
+  constructor(options: BridgeOptions) {
+    this.session = options.session;
+    this.users = options.users;
+    this.policy = options.policy;
+    this.ids = options.ids;
+    this.logger = options.logger;
+    this.nodes = new Nodes(options.session, options.users, options.rootStat);
+  }
+
+  /** The node's fid for whoever asks. */
+  fid(ctx: RequestContext, node: Node): Fid | Promise<Fid> {
+    return this.nodes.fid(node, this.users.of(ctx), ctx.signal);
+  }
+
+  /** A fid of the caller's own, to be opened, created through, or renamed by. */
+  async clone(ctx: RequestContext, node: Node, signal: AbortSignalLike | undefined): Promise<Fid> {
+    return this.session.dialect.walk(await this.fid(ctx, node), [], signal);
+  }
+
+  attrReply(stat: FileStat): AttrReply {
+    return { attr: toAttr(stat, this.ids), attrTtl: this.policy.attrTtl };
+  }
+
+  entry(node: Node): Entry {
+    const { entryTtl } = this.policy;
+    return { nodeid: node.id, generation: 0, entryTtl, ...this.attrReply(node.stat) };
+  }
+
+  /** The name's node and its attributes, asked from the server; one lookup is counted. */
+  async look(ctx: RequestContext, parent: Node, name: string, signal: AbortSignalLike | undefined): Promise<Node> {
+    const { dialect, calls } = this.session;
+    const fid = await dialect.walk(await this.fid(ctx, parent), [name], signal);
+    let stat: FileStat;
+    try {
+      stat = await dialect.stat(fid, signal);
+    } catch (error) {
+      calls.clunk(fid);
+      throw error;
+    }
+    return this.nodes.found(parent, name, fid, stat, this.users.of(ctx));
+  }
+
+  /** The same after an operation that made the name: it has happened, so nothing may abort the look at its result. */
+  async made(ctx: RequestContext, parent: Node, name: string): Promise<Entry> {
+    return this.entry(await this.look(ctx, parent, name, undefined));
+  }
+
+  /**
+   * Fresh attributes, through `open` where given. A file that this client has unlinked is asked for through an open fid;
+   * a server that cannot even then (its fids die with the name) gets the last known answer instead.
+   */
+  async stat(ctx: RequestContext, node: Node, open: Fid | undefined): Promise<FileStat> {
+    const { dialect } = this.session;
+    const through = open ?? (node.isUnlinked ? firstOpen(node) : undefined);
+    try {
+      return this.nodes.refresh(node, await dialect.stat(through ?? (await this.fid(ctx, node)), ctx.signal));
+    } catch (error) {
+      if (!isGone(error) || through === undefined) throw error;
+      if (node.isUnlinked) return node.stat;
+      return this.nodes.refresh(node, await dialect.stat(await this.fid(ctx, node), ctx.signal));
+    }
+  }
+
+  /** The group of what is created in a directory: the directory's where it is setgid, else the caller's (inode_init_owner). */
+  groupIn(ctx: RequestContext, parent: Node): number {
+    return (parent.stat.mode & S_ISGID) !== 0 ? parent.stat.gid : ctx.gid;
+  }
+}
+
+export function firstOpen(node: Node): Fid | undefined {
+  for (const { fid } of node.opens) return fid;
+  return undefined;
+}
+
+/** The server no longer finds the file by the fid. */
+export function isGone(error: unknown): boolean {
+  return error instanceof ErrnoError && (error.errno === errno.ENOENT || error.errno === errno.ESTALE);
+}

@@ -1,0 +1,68 @@
+// Open files and directories: the fh that the kernel holds, the open fid behind it, and for a directory the part of its
+// listing that was read ahead. A handle's fid is its own and is clunked when it is released.
+
+import type { ListedDirent } from '../client/dialects/dialect.ts';
+import type { Fid } from '../client/fids.ts';
+import type { FileHandle } from '../common/brand.ts';
+import { errno } from '../common/errno.ts';
+import { ErrnoError } from '../common/errors.ts';
+import type { Node } from './nodes.ts';
+
+export interface OpenFile {
+  readonly kind: 'file';
+  readonly fid: Fid;
+  readonly node: Node;
+  /** One request a read, a short answer is an answer (cache.ts). */
+  readonly stream: boolean;
+  /** The server decides where a write goes. */
+  readonly append: boolean;
+}
+
+export interface OpenDirectory {
+  readonly kind: 'directory';
+  readonly fid: Fid;
+  readonly node: Node;
+  /** Entries that were read, and the cookie before the first of them. */
+  listing: { from: bigint; entries: readonly ListedDirent[] } | undefined;
+}
+
+export class Handles {
+  readonly #open = new Map<number, OpenFile | OpenDirectory>();
+  #next = 1;
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  add(handle: OpenFile | OpenDirectory): FileHandle {
+    const fh = this.#next++ as FileHandle;
+    this.#open.set(fh, handle);
+    if (handle.kind === 'file') handle.node.opens.add(handle);
+    return fh;
+  }
+
+  find(fh: FileHandle | undefined): OpenFile | OpenDirectory | undefined {
+    return fh === undefined ? undefined : this.#open.get(fh);
+  }
+
+  file(fh: FileHandle): OpenFile {
+    const handle = this.#open.get(fh);
+    if (handle?.kind !== 'file') throw new ErrnoError(errno.EBADF, `fh ${fh}`);
+    return handle;
+  }
+
+  directory(fh: FileHandle): OpenDirectory {
+    const handle = this.#open.get(fh);
+    if (handle?.kind !== 'directory') throw new ErrnoError(errno.EBADF, `fh ${fh}`);
+    return handle;
+  }
+
+  /** Takes it out; its fid is then the caller's to clunk. */
+  remove(fh: FileHandle): OpenFile | OpenDirectory {
+    const handle = this.#open.get(fh);
+    if (handle === undefined) throw new ErrnoError(errno.EBADF, `fh ${fh}`);
+    this.#open.delete(fh);
+    if (handle.kind === 'file') handle.node.opens.delete(handle);
+    return handle;
+  }
+}

@@ -1,0 +1,128 @@
+// A mount from nothing to its end: connect, attach, look at the root, mount the device, serve, let go.
+// Guarantees: resolves only when the root has answered and the kernel has begun to use the mount; when it rejects,
+// nothing stays mounted or connected. A lost connection ends no mount: it answers EIO until it is unmounted.
+
+import type { ConnectionStats } from '../client/connection.ts';
+import { connect, type Session } from '../client/session.ts';
+import { ConfigError, ErrnoError } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import { serveDevice } from '../fuse/drivers/device.ts';
+import type { SessionEnd, SessionStats } from '../fuse/session.ts';
+import { formatAddress } from '../transport/address.ts';
+import { isDirectory } from './attrs.ts';
+import { Bridge } from './bridge.ts';
+import { cachePolicy } from './cache.ts';
+import { fileSystem } from './filesystem.ts';
+import type { MountSettings } from './settings.ts';
+import { Users } from './users.ts';
+
+export type MountEnd = SessionEnd;
+
+export interface MountStats {
+  client: ConnectionStats;
+  fuse: SessionStats;
+  /** Files that the kernel knows. */
+  nodes: number;
+  /** Open files and directories. */
+  handles: number;
+  /** Uids that are attached. */
+  users: number;
+}
+
+export interface Mount {
+  /** Canonical path. */
+  readonly mountpoint: string;
+  /** How it ended, by whoever's hand; never rejects. */
+  readonly done: Promise<MountEnd>;
+  /** Rejects with ConfigError when the mount is busy; `lazy` does not fail. */
+  unmount(options?: { lazy?: boolean }): Promise<MountEnd>;
+  stats(): MountStats;
+}
+
+/** Rejects with ConfigError, ConnectionError, ProtocolError or CancelledError, each with the one line that says why. */
+export async function mount(settings: MountSettings): Promise<Mount> {
+  const log = settings.childLogger ?? ((): Logger => settings.logger);
+  const session = await connect(settings.address, {
+    msize: settings.msize,
+    rxPool: settings.rxPool,
+    timeout: settings.connectTimeout,
+    logger: log('client'),
+    requests: { timeout: settings.timeout, flushTimeout: settings.flushTimeout },
+    ...(settings.signal && { signal: settings.signal }),
+  });
+  try {
+    return await mountSession(session, settings, log);
+  } catch (error) {
+    session.close();
+    throw error;
+  }
+}
+
+async function mountSession(
+  session: Session,
+  settings: MountSettings,
+  log: (component: string) => Logger,
+): Promise<Mount> {
+  const { access, uname, uid, aname } = settings;
+  const users = new Users(session, { access, uname, uid, aname });
+  const rootStat = await lookAtRoot(session, users, settings);
+  const policy = cachePolicy(settings.cache);
+  const logger = log('bridge');
+  const bridge = new Bridge({ session, users, rootStat, policy, ids: settings, logger });
+  const served = await serveDevice({
+    operations: fileSystem(bridge),
+    settings: policy.fuse,
+    intr: settings.intr,
+    intrgrace: settings.intrGrace,
+    logger: log('fuse'),
+    mount: {
+      mountpoint: settings.mountpoint,
+      source: settings.source,
+      readOnly: settings.readOnly,
+      allowOther: settings.allowOther,
+      // with one attach for all callers only the kernel can tell them apart
+      defaultPermissions: settings.defaultPermissions || (access === 'client' && settings.allowOther),
+      dev: !settings.nodev,
+      suid: !settings.nosuid,
+      noexec: settings.noexec,
+      noatime: settings.noatime,
+      sync: settings.sync,
+      dirsync: settings.dirsync,
+      force: settings.force,
+    },
+  });
+  bridge.expireAttr = (node) => served.session.notifier.invalInode(node.id, -1);
+  void session.closed.then((error) => logger.info({ reason: error.message }, 'no connection: every call gets EIO'));
+  return {
+    mountpoint: served.mountpoint,
+    done: served.done,
+    unmount: (options) => served.unmount(options),
+    stats: () => ({
+      client: session.stats,
+      fuse: served.session.stats,
+      nodes: bridge.nodes.size,
+      handles: bridge.handles.size,
+      users: users.attached,
+    }),
+  };
+}
+
+/** Attaches and asks for the root's attributes, within the time that connecting may take. */
+async function lookAtRoot(session: Session, users: Users, settings: MountSettings) {
+  const where = formatAddress(settings.address);
+  const signal = AbortSignal.timeout(settings.connectTimeout);
+  try {
+    const root = await users.root(users.owner);
+    const stat = await session.dialect.stat(root, signal);
+    if (!isDirectory(stat))
+      throw new ConfigError(`${where}: the root of aname '${settings.aname}' is not a directory`, 1);
+    return stat;
+  } catch (error) {
+    if (!(error instanceof ErrnoError)) throw error;
+    if (signal.aborted) throw new ConfigError(`${where}: the root did not answer in time`, 1, { cause: error });
+    const who = `${settings.uname} (uid ${users.owner})`;
+    throw new ConfigError(`${where}: aname '${settings.aname}' is refused to ${who}: ${error.code}`, 1, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,260 @@
+// The files that the kernel knows: node ids, their lookup counts, where they lie in the tree, and the fids that reach
+// them for each user. One file has one node, by whatever name it was found (attrs.ts, sameFile).
+// Guarantees: a node id is never used for a second file, so generations are not needed; a node lives while the kernel
+// counts lookups of it or a child of it is known; its fids are clunked when it dies.
+
+import type { FileStat } from '../client/dialects/dialect.ts';
+import type { Fid } from '../client/fids.ts';
+import type { Session } from '../client/session.ts';
+import type { AbortSignalLike } from '../common/abort.ts';
+import type { NodeId } from '../common/brand.ts';
+import { errno } from '../common/errno.ts';
+import { ErrnoError } from '../common/errors.ts';
+import { sameFile } from './attrs.ts';
+import type { Users } from './users.ts';
+
+interface Place {
+  parent: Node;
+  name: string;
+}
+
+export class Node {
+  readonly id: NodeId;
+  /** As last seen. */
+  stat: FileStat;
+  /** The file as it was when the kernel's pages of it were last known to be right. */
+  pagesOf: FileStat | undefined;
+  nlookup = 0;
+  /** Where it is linked, as far as is known; empty for the root and for what was unlinked. */
+  places: Place[] = [];
+  /** Known children by name. */
+  readonly names = new Map<string, Node>();
+  /** An unopened fid for each user. */
+  readonly fids = new Map<number, Fid>();
+  /** Nodes.epoch when the fids were walked to. */
+  epoch = 0;
+  /** Open files, for what must be asked through them once the name is gone. */
+  readonly opens = new Set<{ fid: Fid }>();
+
+  constructor(id: NodeId, stat: FileStat) {
+    this.id = id;
+    this.stat = stat;
+  }
+
+  get isUnlinked(): boolean {
+    return this.places.length === 0 && this.id !== ROOT;
+  }
+}
+
+export const ROOT = 1 as NodeId;
+
+export class Nodes {
+  readonly #session: Session;
+  readonly #users: Users;
+  readonly #byId = new Map<number, Node>();
+  readonly #byPath = new Map<bigint, Set<Node>>();
+  readonly root: Node;
+  #nextId = 2;
+  /** Raised when fids that were walked to by path may have lost their file (Dialect.fidsFollowPaths). */
+  #epoch = 0;
+
+  constructor(session: Session, users: Users, rootStat: FileStat) {
+    this.#session = session;
+    this.#users = users;
+    this.root = new Node(ROOT, rootStat);
+    this.root.nlookup = 1;
+    this.#index(this.root);
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(id: NodeId): Node {
+    const node = this.#byId.get(id);
+    if (node === undefined) throw new ErrnoError(errno.ESTALE, `node ${id}`);
+    return node;
+  }
+
+  /** The path from the root, for logs. */
+  pathOf(node: Node): string {
+    const names = this.#route(node);
+    return names === undefined ? '(unlinked)' : `/${names.join('/')}`;
+  }
+
+  /** The child that is known by this name. */
+  child(parent: Node, name: string): Node | undefined {
+    return parent.names.get(name);
+  }
+
+  /**
+   * A name was found: `fid` (which this takes over) reaches it for `user`. Returns its node, with one lookup counted.
+   */
+  found(parent: Node, name: string, fid: Fid, stat: FileStat, user: number): Node {
+    const node = this.#identify(parent, name, stat) ?? this.#make(stat);
+    node.stat = stat;
+    node.nlookup++;
+    this.#place(node, parent, name);
+    this.#setFid(node, user, fid);
+    return node;
+  }
+
+  #identify(parent: Node, name: string, stat: FileStat): Node | undefined {
+    const candidates = this.#byPath.get(stat.qid.path);
+    if (candidates === undefined) return undefined;
+    const here = parent.names.get(name);
+    for (const node of candidates) {
+      const samePlace = node === here && node.stat.qid.type === stat.qid.type;
+      if (samePlace || (node !== this.root && sameFile(node.stat, stat))) return node;
+    }
+    return undefined;
+  }
+
+  #make(stat: FileStat): Node {
+    const node = new Node(this.#nextId++ as NodeId, stat);
+    this.#index(node);
+    return node;
+  }
+
+  #index(node: Node): void {
+    this.#byId.set(node.id, node);
+    const path = node.stat.qid.path;
+    const same = this.#byPath.get(path);
+    if (same === undefined) this.#byPath.set(path, new Set([node]));
+    else same.add(node);
+  }
+
+  #place(node: Node, parent: Node, name: string): void {
+    const before = parent.names.get(name);
+    if (before === node) return;
+    if (before !== undefined) this.#unplace(before, parent, name);
+    parent.names.set(name, node);
+    node.places.push({ parent, name });
+  }
+
+  #unplace(node: Node, parent: Node, name: string): void {
+    parent.names.delete(name);
+    const at = node.places.findIndex((place) => place.parent === parent && place.name === name);
+    if (at >= 0) node.places.splice(at, 1);
+    this.#collect(node);
+    this.#collect(parent);
+  }
+
+  #setFid(node: Node, user: number, fid: Fid): void {
+    if (node.epoch !== this.#epoch) this.#dropFids(node);
+    const old = node.fids.get(user);
+    // the fid just walked is the one that is known to reach the file
+    node.fids.set(user, fid);
+    if (old !== undefined) this.#session.calls.clunk(old);
+  }
+
+  #dropFids(node: Node): void {
+    for (const fid of node.fids.values()) this.#session.calls.clunk(fid);
+    node.fids.clear();
+    node.epoch = this.#epoch;
+  }
+
+  /** An unopened fid of the node for one user; walked to when there is none. Not the caller's to clunk. */
+  fid(node: Node, user: number, signal?: AbortSignalLike): Fid | Promise<Fid> {
+    if (node === this.root) return this.#users.root(user);
+    const known = node.fids.get(user);
+    if (known !== undefined && (node.epoch === this.#epoch || node.isUnlinked)) return known;
+    return this.#walk(node, user, signal);
+  }
+
+  async #walk(node: Node, user: number, signal: AbortSignalLike | undefined): Promise<Fid> {
+    const route = this.#route(node);
+    if (route === undefined) {
+      // the name is gone: another user's fid is the only way left to reach the file
+      const [other] = node.fids.values();
+      if (other !== undefined) return other;
+      throw new ErrnoError(errno.ENOENT, 'unlinked');
+    }
+    const root = await this.#users.root(user);
+    const fid = await this.#session.dialect.walk(root, route, signal);
+    const there = node.fids.get(user);
+    if (there !== undefined && node.epoch === this.#epoch) {
+      this.#session.calls.clunk(fid);
+      return there;
+    }
+    if (fid.qid.path !== node.stat.qid.path) {
+      this.#session.calls.clunk(fid);
+      throw new ErrnoError(errno.ESTALE, 'another file has the name now');
+    }
+    this.#setFid(node, user, fid);
+    return fid;
+  }
+
+  /** Names from the root to the node, or undefined where no way is known. */
+  #route(node: Node): string[] | undefined {
+    const names: string[] = [];
+    let at = node;
+    while (at !== this.root) {
+      const place = at.places[0];
+      if (place === undefined || names.length > 10_000) return undefined;
+      names.push(place.name);
+      at = place.parent;
+    }
+    return names.reverse();
+  }
+
+  /** New attributes of a node. A file of another qid means that the node's fid reaches something else now: ESTALE. */
+  refresh(node: Node, stat: FileStat): FileStat {
+    if (stat.qid.path !== node.stat.qid.path) throw new ErrnoError(errno.ESTALE, 'another file has the name now');
+    node.stat = stat;
+    return stat;
+  }
+
+  /** A name was removed by this client. */
+  unlinked(parent: Node, name: string): void {
+    const node = parent.names.get(name);
+    if (node === undefined) return;
+    node.stat = { ...node.stat, nlink: Math.max(0, node.stat.nlink - (isDir(node) ? node.stat.nlink : 1)) };
+    this.#unplace(node, parent, name);
+  }
+
+  /** A name was moved by this client; what was there before is unlinked. */
+  renamed(parent: Node, name: string, newParent: Node, newName: string): void {
+    const node = parent.names.get(name);
+    const target = newParent.names.get(newName);
+    if (target !== undefined && target !== node) this.unlinked(newParent, newName);
+    if (node === undefined) return;
+    // renaming one hard link over another of the same file does nothing (rename(2))
+    if (target === node) return;
+    node.nlookup++; // or taking its only name away could end it
+    this.#unplace(node, parent, name);
+    this.#place(node, newParent, newName);
+    node.nlookup--;
+    if (!this.#session.dialect.fidsFollowPaths) return;
+    if (isDir(node)) this.#epoch++;
+    else this.#dropFids(node);
+  }
+
+  /** The kernel takes lookups back. */
+  forget(id: NodeId, nlookup: number): void {
+    const node = this.#byId.get(id);
+    if (node === undefined || node === this.root) return;
+    node.nlookup = Math.max(0, node.nlookup - nlookup);
+    this.#collect(node);
+  }
+
+  /** Ends a node that nobody needs any more, and then the parents that it kept alive. */
+  #collect(node: Node): void {
+    if (node.nlookup > 0 || node.names.size > 0 || node === this.root || !this.#byId.delete(node.id)) return;
+    const path = node.stat.qid.path;
+    const same = this.#byPath.get(path);
+    same?.delete(node);
+    if (same?.size === 0) this.#byPath.delete(path);
+    this.#dropFids(node);
+    const places = node.places;
+    node.places = [];
+    for (const { parent, name } of places) {
+      if (parent.names.get(name) === node) parent.names.delete(name);
+      this.#collect(parent);
+    }
+  }
+}
+
+function isDir(node: Node): boolean {
+  return (node.stat.qid.type & 0x80) !== 0;
+}

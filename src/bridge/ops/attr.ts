@@ -1,0 +1,92 @@
+// Attributes of files and of the file system: getattr, setattr, statfs, access.
+
+import type { Fid } from '../../client/fids.ts';
+import type { FileHandle } from '../../common/brand.ts';
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import type { Operations, RequestContext } from '../../fuse/operations.ts';
+import { S_IFMT, S_IFREG, toChange } from '../attrs.ts';
+import { type Bridge, firstOpen, isGone } from '../bridge.ts';
+import type { Node } from '../nodes.ts';
+
+const X_OK = 1;
+const BLOCK = 4096;
+
+/** What statfs says where the server does not know: a size that no installer takes for a full disk. */
+const UNKNOWN_BLOCKS = 2 ** 30;
+
+export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 'statfs' | 'access'> {
+  function openFid(fh: FileHandle | undefined): Fid | undefined {
+    return fs.handles.find(fh)?.fid;
+  }
+
+  async function setattr(ctx: RequestContext, node: Node, set: Parameters<Operations['setattr']>[2]) {
+    const { dialect } = fs.session;
+    const change = toChange(set, node.stat.mode);
+    const open = openFid(set.fh) ?? (node.isUnlinked ? firstOpen(node) : undefined);
+    if (Object.keys(change).length > 0) {
+      try {
+        await dialect.change(open ?? (await fs.fid(ctx, node)), change, ctx.signal);
+      } catch (error) {
+        // diod 1.0 looks an open file up by its old name: after a rename the node's own fid still reaches it
+        if (open === undefined || node.isUnlinked || !isGone(error)) throw error;
+        await dialect.change(await fs.fid(ctx, node), change, ctx.signal);
+      }
+    }
+    // the change has happened: what follows is not aborted, or it would be reported as undone
+    const stat = await fs.stat({ ...bare(ctx) }, node, open);
+    return fs.attrReply(stat);
+  }
+
+  return {
+    async getattr(ctx, nodeid, fh) {
+      const node = fs.nodes.get(nodeid);
+      return fs.attrReply(await fs.stat(ctx, node, openFid(fh)));
+    },
+
+    setattr(ctx, nodeid, set) {
+      return setattr(ctx, fs.nodes.get(nodeid), set);
+    },
+
+    async statfs(ctx, nodeid) {
+      const fid = await fs.fid(ctx, fs.nodes.get(nodeid));
+      try {
+        const stat = await fs.session.dialect.statfs(fid, ctx.signal);
+        const bsize = stat.bsize > 0 ? stat.bsize : BLOCK;
+        return { ...stat, bsize, frsize: bsize, namelen: stat.namelen > 0 ? stat.namelen : 255 };
+      } catch (error) {
+        if (!(error instanceof ErrnoError) || (error.errno !== errno.EOPNOTSUPP && error.errno !== errno.ENOSYS))
+          throw error;
+        const size = {
+          bsize: BLOCK,
+          frsize: BLOCK,
+          blocks: UNKNOWN_BLOCKS,
+          bfree: UNKNOWN_BLOCKS,
+          bavail: UNKNOWN_BLOCKS,
+        };
+        return { ...size, files: UNKNOWN_BLOCKS, ffree: UNKNOWN_BLOCKS, namelen: 255 };
+      }
+    },
+
+    async access(ctx, nodeid, mask) {
+      // 9P has no such question: the server decides when the file is opened. One rule holds whoever asks (access(2)):
+      // a regular file that nobody may execute is not executable.
+      if ((mask & X_OK) === 0) return;
+      const node = fs.nodes.get(nodeid);
+      const { mode } = fs.policy.attrTtl > 0 ? node.stat : await fs.stat(ctx, node, undefined);
+      if ((mode & S_IFMT) === S_IFREG && (mode & 0o111) === 0) throw new ErrnoError(errno.EACCES, 'not executable');
+    },
+  };
+}
+
+/** The same caller, with a signal that nobody aborts. */
+export function bare(ctx: RequestContext): RequestContext {
+  return { unique: ctx.unique, uid: ctx.uid, gid: ctx.gid, pid: ctx.pid, signal: never };
+}
+
+const never: RequestContext['signal'] = {
+  aborted: false,
+  reason: undefined,
+  addEventListener: () => {},
+  removeEventListener: () => {},
+};

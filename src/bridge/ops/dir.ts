@@ -1,0 +1,190 @@
+// Directories: listing them, and making and removing what is in them.
+// A listing passes the server's cookies through, so that a place in it (telldir, a read that was interrupted and is asked
+// again) means the same however often it is asked; a part of it is read ahead and kept until it is used up.
+
+import type { ListedDirent } from '../../client/dialects/dialect.ts';
+import type { FileHandle } from '../../common/brand.ts';
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import type { Awaitable, Entry, Operations, RequestContext } from '../../fuse/operations.ts';
+import { OPEN } from '../../wire/p9/constants.ts';
+import { inoOf, S_ISGID } from '../attrs.ts';
+import type { Bridge } from '../bridge.ts';
+import type { OpenDirectory } from '../handles.ts';
+import type { Node } from '../nodes.ts';
+import { checkName } from './walk.ts';
+
+/** Bytes of entries asked for at once. */
+const READ_AHEAD = 64 * 1024;
+/** Names looked up at once for READDIRPLUS. */
+const LOOKUPS_AT_ONCE = 32;
+/** What READDIRPLUS takes for an entry beside its name (fs/fuse: struct fuse_direntplus). */
+const PLUS_ENTRY = 128 + 24;
+
+type Family =
+  | 'opendir'
+  | 'readdir'
+  | 'readdirplus'
+  | 'releasedir'
+  | 'fsyncdir'
+  | 'mkdir'
+  | 'unlink'
+  | 'rmdir'
+  | 'rename';
+
+export function dirOps(fs: Bridge): Pick<Operations, Family> {
+  const { dialect, calls } = fs.session;
+
+  /** The entries after a cookie: from what was read ahead, or from the server. */
+  function entriesAfter(dir: OpenDirectory, offset: bigint, ctx: RequestContext): Awaitable<readonly ListedDirent[]> {
+    const { listing } = dir;
+    if (listing !== undefined && offset !== 0n) {
+      if (listing.from === offset) return listing.entries;
+      const at = listing.entries.findIndex((entry) => entry.offset === offset);
+      if (at >= 0 && at + 1 < listing.entries.length) return listing.entries.slice(at + 1);
+    }
+    return fetch(dir, offset, ctx);
+  }
+
+  async function fetch(dir: OpenDirectory, offset: bigint, ctx: RequestContext): Promise<readonly ListedDirent[]> {
+    const entries = await dialect.readdir(dir.fid, offset, READ_AHEAD, ctx.signal);
+    const last = entries.at(-1);
+    if (last !== undefined && last.offset === offset) {
+      throw new ErrnoError(errno.EIO, 'the listing does not advance');
+    }
+    dir.listing = { from: offset, entries };
+    return entries;
+  }
+
+  /** The same without the names that no directory can hold; empty only at the end. */
+  async function namedAfter(dir: OpenDirectory, offset: bigint, ctx: RequestContext): Promise<NamedDirent[]> {
+    let from = offset;
+    for (;;) {
+      const entries = await entriesAfter(dir, from, ctx);
+      const named = entries.filter((entry): entry is NamedDirent => entry.name !== undefined);
+      const last = entries.at(-1);
+      if (named.length > 0 || last === undefined) return named;
+      from = last.offset;
+    }
+  }
+
+  async function remove(ctx: RequestContext, parentId: Node['id'], name: string, directory: boolean): Promise<void> {
+    checkName(name);
+    const parent = fs.nodes.get(parentId);
+    await dialect.unlink(await fs.fid(ctx, parent), name, directory, ctx.signal);
+    fs.nodes.unlinked(parent, name);
+  }
+
+  return {
+    async opendir(ctx, nodeid, _flags) {
+      const node = fs.nodes.get(nodeid);
+      const fid = await fs.clone(ctx, node, ctx.signal);
+      try {
+        await dialect.open(fid, OPEN.RDONLY | OPEN.DIRECTORY, ctx.signal);
+      } catch (error) {
+        calls.clunk(fid);
+        throw error;
+      }
+      return { fh: fs.handles.add({ kind: 'directory', fid, node, listing: undefined }), flags: 0 };
+    },
+
+    async readdir(ctx, _nodeid, fh, offset, _size, sink) {
+      for (const entry of await namedAfter(fs.handles.directory(fh), offset, ctx)) {
+        if (!sink.add(entry.name, inoOf(entry.qid), entry.type, entry.offset)) return;
+      }
+    },
+
+    async readdirplus(ctx, _nodeid, fh: FileHandle, offset, size, sink) {
+      const dir = fs.handles.directory(fh);
+      const batch = fitting(await namedAfter(dir, offset, ctx), size);
+      const found = await lookAll(fs, ctx, dir.node, batch);
+      let full = false;
+      for (const [i, entry] of batch.entries()) {
+        const result = found[i];
+        full ||= !sink.add(entry.name, inoOf(entry.qid), entry.type, entry.offset, result);
+        // what was looked up and does not fit has been counted, and the kernel will never know
+        if (full && result !== undefined) fs.nodes.forget(result.nodeid, 1);
+      }
+    },
+
+    releasedir(_ctx, _nodeid, fh) {
+      calls.clunk(fs.handles.remove(fh).fid);
+    },
+
+    fsyncdir(ctx, _nodeid, fh, dataOnly) {
+      return dialect.fsync(fs.handles.directory(fh).fid, dataOnly, ctx.signal);
+    },
+
+    async mkdir(ctx, parentId, name, mode, umask) {
+      checkName(name);
+      const parent = fs.nodes.get(parentId);
+      const setgid = parent.stat.mode & S_ISGID;
+      const fid = await fs.fid(ctx, parent);
+      await dialect.mkdir(fid, name, (mode & ~umask & 0o7777) | setgid, fs.groupIn(ctx, parent), ctx.signal);
+      return fs.made(ctx, parent, name);
+    },
+
+    unlink: (ctx, parentId, name) => remove(ctx, parentId, name, false),
+
+    rmdir: (ctx, parentId, name) => remove(ctx, parentId, name, true),
+
+    async rename(ctx, parentId, name, newParentId, newName, flags) {
+      // 9P renames in one way only; RENAME_NOREPLACE and RENAME_EXCHANGE cannot be had atomically (renameat2(2): EINVAL)
+      if (flags !== 0) throw new ErrnoError(errno.EINVAL, `rename flags ${flags}`);
+      checkName(name);
+      checkName(newName);
+      const parent = fs.nodes.get(parentId);
+      const newParent = fs.nodes.get(newParentId);
+      const from = await fs.fid(ctx, parent);
+      const to = await fs.fid(ctx, newParent);
+      let walked: Awaited<ReturnType<typeof dialect.walk>> | undefined;
+      try {
+        const file = async () => {
+          walked = await dialect.walk(from, [name], ctx.signal);
+          return walked;
+        };
+        await dialect.rename(from, name, to, newName, file, ctx.signal);
+      } finally {
+        if (walked !== undefined) calls.clunk(walked);
+      }
+      fs.nodes.renamed(parent, name, newParent, newName);
+    },
+  };
+}
+
+type NamedDirent = ListedDirent & { name: string };
+
+/** As many entries as a reply of `size` bytes holds. */
+function fitting(entries: readonly NamedDirent[], size: number): NamedDirent[] {
+  let left = size;
+  const end = entries.findIndex(({ name }) => {
+    left -= (PLUS_ENTRY + Buffer.byteLength(name) + 7) & ~7;
+    return left < 0;
+  });
+  return end < 0 ? [...entries] : entries.slice(0, end);
+}
+
+/** Looks names up side by side. A name that has vanished meanwhile, or that may not be looked at, stays without entry. */
+async function lookAll(
+  fs: Bridge,
+  ctx: RequestContext,
+  parent: Node,
+  entries: readonly NamedDirent[],
+): Promise<(Entry | undefined)[]> {
+  const found: (Entry | undefined)[] = new Array(entries.length).fill(undefined);
+  let next = 0;
+  const worker = async () => {
+    for (let i = next++; i < entries.length; i = next++) {
+      const name = entries[i]!.name;
+      if (name === '.' || name === '..') continue;
+      try {
+        found[i] = fs.entry(await fs.look(ctx, parent, name, ctx.signal));
+      } catch (error) {
+        if (!(error instanceof ErrnoError)) throw error;
+        fs.logger.debug({ name, errno: error.code }, 'listed without attributes');
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(LOOKUPS_AT_ONCE, entries.length) }, worker));
+  return found;
+}

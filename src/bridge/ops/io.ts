@@ -1,0 +1,41 @@
+// Bytes of open files: read, write, closeFlush, fsync.
+// Data is at the server when write returns (and with write-back when the kernel's own flush has), so that closeFlush has
+// nothing to wait for.
+
+import { read, write } from '../../client/io.ts';
+import type { Operations } from '../../fuse/operations.ts';
+import { OPEN } from '../../wire/p9/constants.ts';
+import { withoutPrivileges } from '../attrs.ts';
+import type { Bridge } from '../bridge.ts';
+
+export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlush' | 'fsync'> {
+  const { calls, dialect } = fs.session;
+  return {
+    read(ctx, _nodeid, fh, offset, size) {
+      const { fid, node, stream } = fs.handles.file(fh);
+      return read(calls, fid, offset, size, { whole: !stream, end: node.stat.size, signal: ctx.signal });
+    },
+
+    async write(ctx, _nodeid, fh, offset, data, flags) {
+      const { fid, node, append } = fs.handles.file(fh);
+      if (flags.killSuidGid) {
+        const mode = withoutPrivileges(node.stat.mode);
+        if (mode !== node.stat.mode) {
+          await dialect.change(fid, { mode: mode & 0o7777 }, ctx.signal);
+          node.stat = { ...node.stat, mode };
+        }
+      }
+      // a descriptor may have got O_APPEND by fcntl(2); the server does not know, but the kernel's offset is the end
+      const inOrder = append || (flags.openFlags & OPEN.APPEND) !== 0;
+      const count = await write(calls, fid, offset, data, { inOrder, signal: ctx.signal });
+      if (offset + count > node.stat.size) node.stat = { ...node.stat, size: offset + count };
+      return count;
+    },
+
+    closeFlush() {},
+
+    fsync(ctx, _nodeid, fh, dataOnly) {
+      return dialect.fsync(fs.handles.file(fh).fid, dataOnly, ctx.signal);
+    },
+  };
+}

@@ -1,0 +1,107 @@
+// Opening, creating and releasing files.
+// Close-to-open (cache=auto): the file is looked at when it is opened; where it has changed since its pages were last
+// known to be right, the kernel drops them and asks for the attributes again.
+
+import type { FileStat } from '../../client/dialects/dialect.ts';
+import type { Fid } from '../../client/fids.ts';
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import type { Operations, RequestContext } from '../../fuse/operations.ts';
+import { OPEN } from '../../wire/p9/constants.ts';
+import { isDirectory, withoutPrivileges } from '../attrs.ts';
+import type { Bridge } from '../bridge.ts';
+import { type OpenPlan, planOpen } from '../cache.ts';
+import type { OpenFile } from '../handles.ts';
+import type { Node } from '../nodes.ts';
+import { bare } from './attr.ts';
+import { checkName } from './walk.ts';
+
+export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'release' | 'mayBlock'> {
+  const { dialect, calls } = fs.session;
+
+  function keep(fid: Fid, node: Node, plan: OpenPlan): OpenFile {
+    return { kind: 'file', fid, node, stream: plan.stream, append: (plan.serverFlags & OPEN.APPEND) !== 0 };
+  }
+
+  /** Tlopen; where a write-only file had to be opened for reading too and may not be, as it was asked for. */
+  async function openFid(fid: Fid, flags: number, plan: OpenPlan, ctx: RequestContext): Promise<void> {
+    try {
+      await dialect.open(fid, plan.serverFlags, ctx.signal);
+    } catch (error) {
+      const widened = (plan.serverFlags & OPEN.ACCMODE) !== (flags & OPEN.ACCMODE);
+      if (!widened || !(error instanceof ErrnoError) || error.errno !== errno.EACCES) throw error;
+      await dialect.open(fid, (plan.serverFlags & ~OPEN.ACCMODE) | (flags & OPEN.ACCMODE), ctx.signal);
+    }
+  }
+
+  async function clearPrivileges(ctx: RequestContext, node: Node): Promise<void> {
+    const mode = withoutPrivileges(node.stat.mode);
+    if (mode === node.stat.mode) return;
+    await dialect.change(await fs.fid(ctx, node), { mode: mode & 0o7777 }, ctx.signal);
+    node.stat = { ...node.stat, mode };
+  }
+
+  return {
+    async open(ctx, nodeid, flags, killSuidGid) {
+      const node = fs.nodes.get(nodeid);
+      const before = node.stat;
+      const [fid, stat] = await cloneAndLook(fs, ctx, node);
+      try {
+        if (killSuidGid) await clearPrivileges(ctx, node);
+        const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false);
+        await openFid(fid, flags, plan, ctx);
+        node.pagesOf = stat;
+        // The kernel still has the attributes that it was given last, a length among them that may no longer be right.
+        if (fs.policy.mode === 'auto' && stat !== undefined && differs(before, stat)) await fs.expireAttr(node);
+        return { fh: fs.handles.add(keep(fid, node, plan)), flags: plan.kernelFlags };
+      } catch (error) {
+        calls.clunk(fid);
+        throw error;
+      }
+    },
+
+    async create(ctx, parentId, name, flags, mode, umask, killSuidGid) {
+      checkName(name);
+      const parent = fs.nodes.get(parentId);
+      const plan = planOpen(fs.policy, flags, undefined, undefined, true);
+      const fid = await fs.clone(ctx, parent, ctx.signal);
+      try {
+        await dialect.create(fid, name, plan.serverFlags, mode & ~umask & 0o7777, fs.groupIn(ctx, parent), ctx.signal);
+        // it exists and is open: from here on nothing aborts
+        const node = await fs.look(bare(ctx), parent, name, undefined);
+        if (killSuidGid) await clearPrivileges(bare(ctx), node);
+        node.pagesOf = node.stat;
+        return { entry: fs.entry(node), fh: fs.handles.add(keep(fid, node, plan)), flags: plan.kernelFlags };
+      } catch (error) {
+        calls.clunk(fid);
+        throw error;
+      }
+    },
+
+    release(_ctx, _nodeid, fh) {
+      calls.clunk(fs.handles.remove(fh).fid);
+    },
+
+    mayBlock(nodeid, fh) {
+      const handle = fs.handles.find(fh);
+      if (handle?.kind === 'file') return handle.stream;
+      // an open has no handle yet: it may block where the file is one that reads would
+      const { stat } = fs.nodes.get(nodeid);
+      return stat.size === 0 && !isDirectory(stat);
+    },
+  };
+}
+
+/** The fid to be opened, and in the modes that promise it the file as it is now: asked side by side. */
+async function cloneAndLook(fs: Bridge, ctx: RequestContext, node: Node): Promise<[Fid, FileStat | undefined]> {
+  const looking = fs.policy.mode === 'loose' ? node.stat : fs.stat(ctx, node, undefined);
+  const [fid, stat] = await Promise.allSettled([fs.clone(ctx, node, ctx.signal), looking]);
+  if (fid.status === 'rejected') throw fid.reason;
+  if (stat.status === 'fulfilled') return [fid.value, stat.value];
+  fs.session.calls.clunk(fid.value);
+  throw stat.reason;
+}
+
+function differs(a: FileStat, b: FileStat): boolean {
+  return a.size !== b.size || a.mtime !== b.mtime || a.mtimeNsec !== b.mtimeNsec || a.mode !== b.mode;
+}

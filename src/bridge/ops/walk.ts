@@ -1,0 +1,36 @@
+// Names to nodes: lookup and forget.
+
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import type { Operations } from '../../fuse/operations.ts';
+import type { Bridge } from '../bridge.ts';
+
+/** NAME_MAX: longer names are refused here, as a local file system would, whatever the server thinks of them. */
+const NAME_MAX = 255;
+
+export function checkName(name: string): void {
+  // one character is at most three bytes here, so that most names need no count
+  if (name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX)
+    throw new ErrnoError(errno.ENAMETOOLONG, 'name');
+}
+
+export function walkOps(fs: Bridge): Pick<Operations, 'lookup' | 'forget'> {
+  return {
+    async lookup(ctx, parentId, name) {
+      checkName(name);
+      const parent = fs.nodes.get(parentId);
+      try {
+        return fs.entry(await fs.look(ctx, parent, name, ctx.signal));
+      } catch (error) {
+        if (!(error instanceof ErrnoError) || error.errno !== errno.ENOENT) throw error;
+        const { negativeTtl } = fs.policy;
+        if (negativeTtl === 0) throw error;
+        return { nodeid: 0, entryTtl: negativeTtl };
+      }
+    },
+
+    forget(nodeid, nlookup) {
+      fs.nodes.forget(nodeid, nlookup);
+    },
+  };
+}

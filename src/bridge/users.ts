@@ -1,0 +1,69 @@
+// Who a request is made as. access=user attaches every uid on its first use and keeps its root fid; the other modes
+// attach once. A uid here is a key of the fids that nodes.ts keeps.
+// A failed attach is not remembered: the server may know the user a moment later.
+
+import type { Fid } from '../client/fids.ts';
+import type { Session } from '../client/session.ts';
+import type { RequestContext } from '../fuse/operations.ts';
+import type { AccessMode } from './settings.ts';
+
+export interface UsersOptions {
+  access: AccessMode;
+  uname: string;
+  /** Of whoever mounts. */
+  uid: number;
+  aname: string;
+}
+
+export class Users {
+  readonly #session: Session;
+  readonly #options: UsersOptions;
+  readonly #roots = new Map<number, Fid>();
+  readonly #attaching = new Map<number, Promise<Fid>>();
+
+  constructor(session: Session, options: UsersOptions) {
+    this.#session = session;
+    this.#options = options;
+  }
+
+  /** The uid that the mount itself acts as. */
+  get owner(): number {
+    return typeof this.#options.access === 'number' ? this.#options.access : this.#options.uid;
+  }
+
+  /** The uid that a request is made as. */
+  of(ctx: RequestContext): number {
+    return this.#options.access === 'user' ? ctx.uid : this.owner;
+  }
+
+  /** How many uids are attached. */
+  get attached(): number {
+    return this.#roots.size;
+  }
+
+  /**
+   * The root as one uid. Shared by everybody who asks at the same time, and therefore not aborted by one of them; the
+   * connection's end or its timeout ends it.
+   */
+  root(uid: number): Fid | Promise<Fid> {
+    const known = this.#roots.get(uid);
+    if (known !== undefined) return known;
+    let attaching = this.#attaching.get(uid);
+    if (attaching === undefined) {
+      const { uname, aname } = this.#options;
+      attaching = this.#session.dialect.attach(uname, aname, uid).then(
+        (fid) => {
+          this.#attaching.delete(uid);
+          this.#roots.set(uid, fid);
+          return fid;
+        },
+        (error) => {
+          this.#attaching.delete(uid);
+          throw error;
+        },
+      );
+      this.#attaching.set(uid, attaching);
+    }
+    return attaching;
+  }
+}
