@@ -85,7 +85,7 @@ export class Bridge {
 
   /**
    * Fresh attributes, through `open` where given. A file that this client has unlinked is asked for through an open fid;
-   * a server that cannot even then (its fids die with the name) gets the last known answer instead.
+   * where the server has no answer even then (its fids die with the name), the last known attributes are it.
    */
   async stat(ctx: RequestContext, node: Node, open: Fid | undefined): Promise<FileStat> {
     const { dialect } = this.session;
@@ -93,8 +93,9 @@ export class Bridge {
     try {
       return this.nodes.refresh(node, await dialect.stat(through ?? (await this.fid(ctx, node)), ctx.signal));
     } catch (error) {
-      if (!isGone(error) || through === undefined) throw error;
+      if (!isGone(error)) throw error;
       if (node.isUnlinked) return node.stat;
+      if (through === undefined) throw error;
       return this.nodes.refresh(node, await dialect.stat(await this.fid(ctx, node), ctx.signal));
     }
   }

@@ -211,6 +211,8 @@ export class Nodes {
     if (node === undefined) return;
     node.stat = { ...node.stat, nlink: Math.max(0, node.stat.nlink - (isDir(node) ? node.stat.nlink : 1)) };
     this.#unplace(node, parent, name);
+    // another of its names still leads there, but the fid may have come by this one
+    if (this.#session.dialect.fidsFollowPaths && node.places.length > 0) this.#dropFids(node);
   }
 
   /** A name was moved by this client; what was there before is unlinked. */

@@ -13,7 +13,9 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
   return {
     read(ctx, _nodeid, fh, offset, size) {
       const { fid, node, stream } = fs.handles.file(fh);
-      return read(calls, fid, offset, size, { whole: !stream, end: node.stat.size, signal: ctx.signal });
+      // what was empty when it was opened may have been written since: a file with a length is no stream
+      const { size: end } = node.stat;
+      return read(calls, fid, offset, size, { whole: !stream || end > 0, end, signal: ctx.signal });
     },
 
     async write(ctx, _nodeid, fh, offset, data, flags) {

@@ -95,6 +95,9 @@ export interface Dialect {
    */
   readdir(fid: Fid, offset: bigint, size: number, signal?: AbortSignalLike): Promise<ListedDirent[]>;
   fsync(fid: Fid, dataOnly: boolean, signal?: AbortSignalLike): Promise<void>;
-  /** True where a rename invalidates the fids of what lies below the renamed directory (servers that rename by fid). */
+  /**
+   * True where a fid is a path to the server: it dies with the name that it was walked to, and renaming a directory
+   * invalidates the fids of all that lies below. Learned from the server's answers, so it may turn true later.
+   */
   readonly fidsFollowPaths: boolean;
 }

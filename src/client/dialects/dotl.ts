@@ -41,7 +41,7 @@ export class DotL implements Dialect {
   }
 
   get fidsFollowPaths(): boolean {
-    return this.#noRenameat;
+    return this.#noRenameat || this.#noUnlinkat;
   }
 
   attach(uname: string, aname: string, uid: number, signal?: AbortSignalLike): Promise<Fid> {
