@@ -6,7 +6,7 @@
 import { bits, i53, mode, u16, u32, u53, u64 } from '../../common/layout.ts';
 import type { Writer } from '../../common/writer.ts';
 import { type OpcodeName, OUT_HEADER } from './constants.ts';
-import { name, pad4, pad8, rest, restText, type Struct, struct } from './structs.ts';
+import { hash, name, pad4, pad8, rest, restText, type Struct, struct } from './structs.ts';
 
 /** stat(2)'s members, in the units of struct fuse_attr. */
 export interface AttrFields {
@@ -227,9 +227,12 @@ export function writeOutHeader(buffer: Buffer, length: number, error: number, un
   buffer.writeUInt32LE(Math.floor(unique / 0x1_0000_0000), 12);
 }
 
+/** struct fuse_dirent, without the name. */
+export const direntOut = struct({ ino: u64, offset: hash, namelen: u32, type: u32 });
+
 /** Bytes of a READDIR entry: fuse_dirent, the name, padding to 8. */
 export function direntSize(nameBytes: number): number {
-  return (24 + nameBytes + 7) & ~7;
+  return (direntOut.fixed + nameBytes + 7) & ~7;
 }
 
 /** Bytes of a READDIRPLUS entry. */
@@ -252,7 +255,7 @@ export function writeDirent(
   writer.u32(type);
   writer.bytes.write(text, writer.at, nameBytes, 'utf8');
   writer.at += nameBytes;
-  writer.zeros(direntSize(nameBytes) - 24 - nameBytes);
+  writer.zeros(direntSize(nameBytes) - direntOut.fixed - nameBytes);
 }
 
 /** struct fuse_entry_out that says nothing about the name: the kernel takes the name and type only. */

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { errno } from '../../../src/common/errno.ts';
+import { Notifier } from '../../../src/fuse/notify.ts';
+
+const tick = () => new Promise((resolve) => setImmediate(resolve));
+
+test('go out one after another, and what the kernel does not know is no error', async () => {
+  const written: Buffer[] = [];
+  const answers = [0, errno.ENOENT, errno.EINVAL];
+  let running = 0;
+  const notifier = new Notifier(async (bytes) => {
+    expect(++running).toBe(1);
+    written.push(bytes);
+    await tick();
+    running--;
+    return answers.shift() ?? 0;
+  });
+  const results = await Promise.allSettled([
+    notifier.invalInode(7 as never, -1, 0),
+    notifier.invalEntry(1 as never, 'näme', true),
+    notifier.incEpoch(),
+  ]);
+  expect(results).toMatchObject([{ value: true }, { value: false }, { reason: { errno: errno.EINVAL } }]);
+  expect(written.map((bytes) => bytes.toString('hex'))).toEqual([
+    `2800000002000000${'00'.repeat(8)}0700000000000000ffffffffffffffff0000000000000000`,
+    `2600000003000000${'00'.repeat(8)}01000000000000000500000001000000${Buffer.from('näme\0').toString('hex')}`,
+    `1000000008000000${'00'.repeat(8)}`,
+  ]);
+  await notifier.close();
+  expect(await notifier.incEpoch()).toBe(false);
+});
+
+test('too many at once are refused, not hoarded', async () => {
+  let release = () => {};
+  const notifier = new Notifier(
+    () =>
+      new Promise((resolve) => {
+        release = () => resolve(0);
+      }),
+  );
+  const sent = Array.from({ length: 1024 }, () => notifier.invalInode(7 as never));
+  await expect(notifier.invalInode(7 as never)).rejects.toMatchObject({ errno: errno.ENOBUFS });
+  await tick();
+  const closed = notifier.close();
+  release();
+  await closed;
+  const results = await Promise.all(sent);
+  expect(results.filter((told) => told)).toHaveLength(1);
+});
