@@ -37,7 +37,7 @@ export class Answers {
       this.failure(request, error);
       return;
     }
-    const failed = this.#out.send(request.unique, this.#trace(request.opcode, request.started));
+    const failed = this.#out.send(request.unique, this.#trace(request.unique, request.opcode, 0, request.started));
     if (failed === 0) {
       this.stats.replies++;
       handler.release?.(value);
@@ -53,14 +53,14 @@ export class Answers {
 
   /** `body` has been written into the reply writer since its begin(). 0 or the errno with which the kernel refused it. */
   plain(unique: number, opcode: number): number {
-    const failed = this.#out.send(unique, this.#trace(opcode, 0));
+    const failed = this.#out.send(unique, this.#trace(unique, opcode, 0, 0));
     if (failed === 0) this.stats.replies++;
     return failed;
   }
 
   error(unique: number, opcode: number, number: number, started = 0): void {
     this.stats.errors++;
-    const failed = this.#out.sendError(unique, number, this.#trace(opcode, started));
+    const failed = this.#out.sendError(unique, number, this.#trace(unique, opcode, number, started));
     if (failed === 0) this.stats.replies++;
     else if (failed === errno.ENOENT) this.stats.lateReplies++;
     else this.#logger.error({ unique, op: opcodeName(opcode), errno: errnoName(failed) }, 'error reply refused');
@@ -106,11 +106,12 @@ export class Answers {
     return errno.EIO;
   }
 
-  #trace(opcode: number, started: number): ReplyTrace | undefined {
+  #trace(unique: number, opcode: number, number: number, started: number): ReplyTrace | undefined {
     if (!this.#tracing) return undefined;
     return (head, payload) => {
       const ms = started === 0 ? undefined : Math.round((performance.now() - started) * 1000) / 1000;
-      this.#logger.trace({ op: opcodeName(opcode), ms }, formatReply(opcode, head, payload));
+      const failed = number === 0 ? undefined : errnoName(number);
+      this.#logger.trace({ unique, op: opcodeName(opcode), errno: failed, ms }, formatReply(opcode, head, payload));
     };
   }
 }

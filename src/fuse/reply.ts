@@ -11,7 +11,7 @@ import { type Addon, MAX_PIECES } from './drivers/addon.ts';
 /** Room for every fixed body and for a symlink's target (PATH_MAX). */
 const ROOM = PAGE + LARGEST_FIXED;
 
-/** Called with what was written, before it is written; `payload` in bytes. */
+/** Called with what is about to be written; `payload` in bytes. */
 export type ReplyTrace = (head: Uint8Array, payload: number) => void;
 
 export class ReplyWriter {

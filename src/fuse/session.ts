@@ -146,7 +146,11 @@ export class FuseSession {
   /** Begins to serve. The device must have been mounted: one that is not yet reports an error to whoever polls it. */
   start(): void {
     this.#to('starting');
-    const poll = this.#device.poll(this.#fd, () => this.#drain());
+    const poll = this.#device.poll(this.#fd, (status) => {
+      this.#drain();
+      // A dead device ends the session with what read(2) says; were it to say nothing, nobody would call us again.
+      if (status < 0) this.#end({ how: 'failed', error: new ErrnoError(-status, 'poll /dev/fuse') });
+    });
     if (typeof poll === 'number') this.#end({ how: 'failed', error: new ErrnoError(-poll, 'poll /dev/fuse') });
     else this.#poll = poll;
   }
