@@ -80,7 +80,17 @@ export class Bridge {
 
   /** The same after an operation that made the name: it has happened, so nothing may abort the look at its result. */
   async made(ctx: RequestContext, parent: Node, name: string): Promise<Entry> {
-    return this.entry(await this.look(ctx, parent, name, undefined));
+    return this.entry(await this.lookAtMade(ctx, parent, name));
+  }
+
+  /** What was made belongs to its maker: where one attach acts for all (access=client), the server has to be told. */
+  async lookAtMade(ctx: RequestContext, parent: Node, name: string): Promise<Node> {
+    const node = await this.look(ctx, parent, name, undefined);
+    if (!this.users.shared || ctx.uid === this.users.owner || node.stat.uid === ctx.uid) return node;
+    const fid = await this.nodes.fid(node, this.users.of(ctx));
+    await this.session.dialect.change(fid, { uid: ctx.uid });
+    this.nodes.refresh(node, await this.session.dialect.stat(fid));
+    return node;
   }
 
   /**

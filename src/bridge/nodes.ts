@@ -47,6 +47,8 @@ export class Node {
 }
 
 export const ROOT = 1 as NodeId;
+/** Fewer than this are not worth fighting for. */
+const LEAST_FIDS = 64;
 
 export class Nodes {
   readonly #session: Session;
@@ -55,6 +57,11 @@ export class Nodes {
   readonly #byPath = new Map<bigint, Set<Node>>();
   readonly root: Node;
   #nextId = 2;
+  /** Nodes that hold fids, the longest unused first: an operation under way has its fids at the other end. */
+  readonly #holders = new Set<Node>();
+  #latest: Node | undefined;
+  /** How many nodes may hold fids, learned from a server that refused one more. */
+  #limit = Number.POSITIVE_INFINITY;
   /** Raised when fids that were walked to by path may have lost their file (Dialect.fidsFollowPaths). */
   #epoch = 0;
 
@@ -64,6 +71,7 @@ export class Nodes {
     this.root = new Node(ROOT, rootStat);
     this.root.nlookup = 1;
     this.#index(this.root);
+    session.connection.fids.onShortage = () => this.#shrink();
   }
 
   get size(): number {
@@ -104,6 +112,8 @@ export class Nodes {
     if (candidates === undefined) return undefined;
     const here = parent.names.get(name);
     for (const node of candidates) {
+      // what this client removed does not come back: the server has given its number to another file
+      if (node.stat.nlink === 0) continue;
       const samePlace = node === here && node.stat.qid.type === stat.qid.type;
       if (samePlace || (node !== this.root && sameFile(node.stat, stat))) return node;
     }
@@ -146,11 +156,39 @@ export class Nodes {
     // the fid just walked is the one that is known to reach the file
     node.fids.set(user, fid);
     if (old !== undefined) this.#session.calls.clunk(old);
+    this.#touch(node);
+    if (this.#holders.size > this.#limit) this.#evict(this.#limit, node);
+  }
+
+  #touch(node: Node): void {
+    if (node === this.#latest) return;
+    this.#holders.delete(node);
+    this.#holders.add(node);
+    this.#latest = node;
+  }
+
+  /** The server has no room for more fids: a quarter of ours go, and no more than the rest are kept from now on. */
+  #shrink(): boolean {
+    const before = this.#holders.size;
+    this.#limit = Math.max(LEAST_FIDS, Math.floor(before * 0.75));
+    this.#evict(this.#limit, undefined);
+    return this.#holders.size < before;
+  }
+
+  /** Takes the fids of the longest unused nodes; they are walked to again when they are asked for. */
+  #evict(size: number, except: Node | undefined): void {
+    for (const node of this.#holders) {
+      if (this.#holders.size <= size) return;
+      // what has no name any more could not be walked to again
+      if (node !== except && !node.isUnlinked) this.#dropFids(node);
+    }
   }
 
   #dropFids(node: Node): void {
     for (const fid of node.fids.values()) this.#session.calls.clunk(fid);
     node.fids.clear();
+    this.#holders.delete(node);
+    if (this.#latest === node) this.#latest = undefined;
     node.epoch = this.#epoch;
   }
 
@@ -158,7 +196,10 @@ export class Nodes {
   fid(node: Node, user: number, signal?: AbortSignalLike): Fid | Promise<Fid> {
     if (node === this.root) return this.#users.root(user);
     const known = node.fids.get(user);
-    if (known !== undefined && (node.epoch === this.#epoch || node.isUnlinked)) return known;
+    if (known !== undefined && (node.epoch === this.#epoch || node.isUnlinked)) {
+      this.#touch(node);
+      return known;
+    }
     return this.#walk(node, user, signal);
   }
 

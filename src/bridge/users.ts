@@ -36,6 +36,11 @@ export class Users {
     return this.#options.access === 'user' ? ctx.uid : this.owner;
   }
 
+  /** access=client: one attach acts for everybody, and the kernel has checked that they may. */
+  get shared(): boolean {
+    return this.#options.access === 'client';
+  }
+
   /** How many uids are attached. */
   get attached(): number {
     return this.#roots.size;

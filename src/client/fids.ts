@@ -4,7 +4,6 @@
 // Clunks are sent at once and awaited by nobody, save where their error is the result (closeAwaited).
 
 import type { FidNumber } from '../common/brand.ts';
-import { IdPool } from '../common/idpool.ts';
 import { NOFID } from '../wire/p9/constants.ts';
 import type { Qid } from '../wire/p9/types.ts';
 
@@ -36,9 +35,14 @@ export interface FidStats {
 }
 
 export class Fids {
-  readonly #ids = new IdPool(1, NOFID - 1);
+  /** Numbers are reused before new ones are taken: some servers have a table of a thousand and no more (nfs-ganesha). */
+  readonly #free: number[] = [];
+  #next = 1;
+  #inUse = 0;
+  #whenQuiet: (() => void)[] = [];
   readonly #clunk: (fid: Fid) => Promise<void>;
   #live = 0;
+  #clunking = 0;
   #dead = false;
 
   /** `clunk` sends Tclunk and settles with its reply; its rejection is the reply's error. */
@@ -47,13 +51,14 @@ export class Fids {
   }
 
   get stats(): FidStats {
-    return { live: this.#live, quarantine: this.#ids.inUse - this.#live };
+    return { live: this.#live, quarantine: this.#inUse - this.#live };
   }
 
   /** A number for a request that may create the fid. */
   reserve(): Fid {
-    const number = this.#ids.take();
-    if (number === undefined) throw new Error('all fids are in use');
+    const number = this.#free.pop() ?? this.#next++;
+    if (number >= NOFID) throw new Error('all fids are in use');
+    this.#inUse++;
     return new Fid(number as FidNumber);
   }
 
@@ -116,6 +121,38 @@ export class Fids {
     else void this.#send(fid);
   }
 
+  /**
+   * Asked when the server has no room for another fid: gives some up and says whether it did. Set by whoever keeps fids
+   * that it can do without.
+   */
+  onShortage: (() => boolean) | undefined;
+  #makingRoom: Promise<boolean> | undefined;
+
+  /** Makes room on the server; settles when the numbers that were given up are free. False: there is none to be made. */
+  makeRoom(): Promise<boolean> {
+    this.#makingRoom ??= this.#giveUp().finally(() => {
+      this.#makingRoom = undefined;
+    });
+    return this.#makingRoom;
+  }
+
+  async #giveUp(): Promise<boolean> {
+    if (this.onShortage?.() !== true) return false;
+    // no deadline: the clunks that it waits for end with their answers or with the connection
+    await new Promise<void>((resolve) => {
+      this.#whenQuiet.push(resolve);
+      this.#clunked();
+    });
+    return true;
+  }
+
+  #clunked(): void {
+    if (this.#clunking > 0 || this.#whenQuiet.length === 0) return;
+    const waiting = this.#whenQuiet;
+    this.#whenQuiet = [];
+    for (const resolve of waiting) resolve();
+  }
+
   /** The connection is gone and with it every fid. */
   end(): void {
     this.#dead = true;
@@ -131,7 +168,9 @@ export class Fids {
   async #send(fid: Fid): Promise<void> {
     if (!this.#dead) {
       // The fid is dead whatever the answer (clunk(9P)): an error here has no one to go to; the request's log line has it.
+      this.#clunking++;
       await this.#clunk(fid).catch(() => undefined);
+      this.#clunking--;
     }
     this.#leave(fid);
   }
@@ -140,6 +179,8 @@ export class Fids {
     if (fid.state === 'gone') return;
     if (fid.state === 'live') this.#live--;
     fid.state = 'gone';
-    this.#ids.release(fid.number);
+    this.#inUse--;
+    this.#free.push(fid.number);
+    this.#clunked();
   }
 }

@@ -15,7 +15,7 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       await dialect.link(await fs.fid(ctx, parent), await fs.fid(ctx, node), newName, ctx.signal);
       // both names are the same file from here on, which the old count of links would not show
       node.stat = { ...node.stat, nlink: node.stat.nlink + 1 };
-      return fs.made(ctx, parent, newName);
+      return fs.entry(await fs.look(ctx, parent, newName, undefined));
     },
 
     async symlink(ctx, parentId, name, target) {

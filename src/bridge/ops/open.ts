@@ -50,6 +50,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
         if (killSuidGid) await clearPrivileges(ctx, node);
         const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false);
         await openFid(fid, flags, plan, ctx);
+        if ((flags & OPEN.TRUNC) !== 0) node.stat = { ...node.stat, size: 0 };
         node.pagesOf = stat;
         // The kernel still has the attributes that it was given last, a length among them that may no longer be right.
         if (fs.policy.mode === 'auto' && stat !== undefined && differs(before, stat)) await fs.expireAttr(node);
@@ -68,7 +69,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       try {
         await dialect.create(fid, name, plan.serverFlags, mode & ~umask & 0o7777, fs.groupIn(ctx, parent), ctx.signal);
         // it exists and is open: from here on nothing aborts
-        const node = await fs.look(bare(ctx), parent, name, undefined);
+        const node = await fs.lookAtMade(bare(ctx), parent, name);
         if (killSuidGid) await clearPrivileges(bare(ctx), node);
         node.pagesOf = node.stat;
         return { entry: fs.entry(node), fh: fs.handles.add(keep(fid, node, plan)), flags: plan.kernelFlags };

@@ -11,6 +11,8 @@ import type { Calls } from '../calls.ts';
 import type { Fid } from '../fids.ts';
 import type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange, Time } from './dialect.ts';
 
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
 const NSEC = 1_000_000_000;
 /** The flags of open(2) that mean something to a server; the others are the kernel's business or the fid's. */
 const OPEN_FLAGS =
@@ -31,10 +33,19 @@ function isMissing(error: unknown): boolean {
   return error instanceof ErrnoError && (error.errno === errno.EOPNOTSUPP || error.errno === errno.ENOSYS);
 }
 
+/** The server's table of fids (ERANGE: nfs-ganesha) or of open files is full. */
+function isShortage(error: unknown): boolean {
+  return error instanceof ErrnoError && SHORTAGES.includes(error.errno);
+}
+
+const SHORTAGES: readonly number[] = [errno.ERANGE, errno.EMFILE, errno.ENFILE];
+
 export class DotL implements Dialect {
   readonly #calls: Calls;
   #noUnlinkat = false;
   #noRenameat = false;
+  /** Whether Tlopen honours O_TRUNC, as seen at the first file that had something to lose; nfs-ganesha does not. */
+  #truncates: boolean | undefined;
 
   constructor(calls: Calls) {
     this.#calls = calls;
@@ -49,7 +60,7 @@ export class DotL implements Dialect {
   }
 
   async walk(from: Fid, names: readonly string[], signal?: AbortSignalLike): Promise<Fid> {
-    const first = await this.#calls.walk(from, names.slice(0, MAXWELEM), signal);
+    const first = await this.#firstWalk(from, names.slice(0, MAXWELEM), signal);
     if (first.fid === undefined) throw new ErrnoError(errno.ENOENT, 'Twalk');
     const fid = first.fid;
     try {
@@ -63,6 +74,16 @@ export class DotL implements Dialect {
       throw error;
     }
     return fid;
+  }
+
+  /** Once more after a refusal for want of fids, where some can be given up. */
+  async #firstWalk(from: Fid, names: readonly string[], signal: AbortSignalLike | undefined) {
+    try {
+      return await this.#calls.walk(from, names, signal);
+    } catch (error) {
+      if (!isShortage(error) || !(await this.#calls.connection.fids.makeRoom())) throw error;
+      return this.#calls.walk(from, names, signal);
+    }
   }
 
   async stat(fid: Fid, signal?: AbortSignalLike): Promise<FileStat> {
@@ -107,8 +128,13 @@ export class DotL implements Dialect {
     return this.#calls.statfs(fid, signal);
   }
 
-  open(fid: Fid, flags: number, signal?: AbortSignalLike): Promise<void> {
-    return this.#calls.lopen(fid, flags & OPEN_FLAGS, signal);
+  async open(fid: Fid, flags: number, signal?: AbortSignalLike): Promise<void> {
+    const truncate = (flags & OPEN.TRUNC) !== 0;
+    const watch = truncate && this.#truncates === undefined;
+    const full = watch && (await this.stat(fid, signal)).size > 0;
+    await this.#calls.lopen(fid, flags & OPEN_FLAGS, signal);
+    if (full) this.#truncates = (await this.stat(fid)).size === 0;
+    if (truncate && this.#truncates === false) await this.change(fid, { size: 0 });
   }
 
   create(dir: Fid, name: string, flags: number, mode: number, gid: number, signal?: AbortSignalLike): Promise<void> {
@@ -128,7 +154,19 @@ export class DotL implements Dialect {
     gid: number,
     signal?: AbortSignalLike,
   ): Promise<void> {
-    await this.#calls.mknod(dir, name, mode, major, minor, gid, signal);
+    try {
+      await this.#calls.mknod(dir, name, mode, major, minor, gid, signal);
+    } catch (error) {
+      // nfs-ganesha makes special files only; a regular one can be had by creating it
+      const regular = (mode & S_IFMT) === 0 || (mode & S_IFMT) === S_IFREG;
+      if (!regular || !(error instanceof ErrnoError) || error.errno !== errno.EINVAL) throw error;
+      const fid = await this.walk(dir, [], signal);
+      try {
+        await this.#calls.lcreate(fid, name, OPEN.CREATE | OPEN.EXCL | OPEN.WRONLY, mode & 0o7777, gid, signal);
+      } finally {
+        this.#calls.clunk(fid);
+      }
+    }
   }
 
   async symlink(dir: Fid, name: string, target: string, gid: number, signal?: AbortSignalLike): Promise<void> {
