@@ -20,12 +20,16 @@ function dropOldBuild() {
 }
 
 function loads() {
-  try {
-    require('node-gyp-build')(here);
-    return true;
-  } catch {
-    return false; // nothing built yet, or for another system: building it is what comes next
-  }
+  // Beside the chooser of prebuilt ones the built one itself: the chooser is a dependency, which may not be there yet.
+  const ways = [() => require('node-gyp-build')(here), () => require(join(here, 'build', 'Release', 'fusedev.node'))];
+  return ways.some((load) => {
+    try {
+      load();
+      return true;
+    } catch {
+      return false; // nothing built yet, or for another system: building it is what comes next
+    }
+  });
 }
 
 /** npm names its own node-gyp in the environment of install scripts; run by hand, this looks where npm keeps it. */
