@@ -1,6 +1,7 @@
 // Addresses as people write them, parsed and printed: tcp!host!port, unix!/path, host, host:port, [v6]:port, /path.
 // Pure; a text that does not parse throws ConfigError with the forms that would.
 
+import { isIPv6 } from 'node:net';
 import { ConfigError } from '../common/errors.ts';
 import { DEFAULT_PORT } from '../wire/p9/constants.ts';
 
@@ -21,7 +22,10 @@ function port(text: string, digits: string): number {
 }
 
 function tcp(text: string, host: string, digits: string | undefined, defaultPort: number): Address {
-  if (host === '' || /[\s/!]/.test(host)) bad(text, host === '' ? 'no host' : `'${host}' is not a host`);
+  if (host === '') bad(text, 'no host');
+  // what only an IPv6 address may hold, then what no name may: separators of ours, white space, control characters
+  const valid = host.includes(':') ? isIPv6(host) : !/[\s/![\]\p{Cc}]/u.test(host);
+  if (!valid) bad(text, `'${host}' is not a host`);
   return { kind: 'tcp', host, port: digits === undefined ? defaultPort : port(text, digits) };
 }
 

@@ -146,19 +146,30 @@ export function connectSocket(address: Address, options: ConnectOptions = {}): P
         }),
       );
     });
-    socket.connect(target(address));
+    try {
+      socket.connect(target(address));
+    } catch (error) {
+      refuse(error as Error); // a port that is none
+    }
   });
 }
 
 export interface Listener {
   /** The address with the real port. */
   readonly address: Address;
-  /** Accepts no more; connections that exist go on. Settles when the listening socket is closed. */
+  /** Accepts no more, from now on: the port is free, the unix socket's name removed. Connections that exist go on. */
   close(): Promise<void>;
 }
 
-/** Listens; each connection is handed over as a transport that has not started. Rejects with ConfigError (exit 1). */
-export function listenSocket(address: Address, accept: (transport: Transport) => void): Promise<Listener> {
+/**
+ * Listens; each connection is handed over as a transport that has not started. Rejects with ConfigError (exit 1).
+ * `failed` hears of connections that could not be accepted (too many open files); listening goes on.
+ */
+export function listenSocket(
+  address: Address,
+  accept: (transport: Transport) => void,
+  failed: (error: Error) => void = process.emitWarning,
+): Promise<Listener> {
   const server = new Server({ pauseOnConnect: true, noDelay: true });
   let serial = 0;
   server.on('connection', (socket) => {
@@ -173,20 +184,21 @@ export function listenSocket(address: Address, accept: (transport: Transport) =>
     );
   });
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => {
+    const refuse = (error: Error) => {
       reject(new ConfigError(`cannot listen on ${formatAddress(address)}: ${error.message}`, 1, { cause: error }));
-    });
+    };
+    server.once('error', refuse);
     server.listen(target(address) as ListenOptions, () => {
+      server.off('error', refuse);
+      server.on('error', failed);
       const bound = server.address();
       resolve({
         address:
           bound !== null && typeof bound === 'object' && address.kind === 'tcp'
             ? { ...address, port: bound.port }
             : address,
-        close: () =>
-          new Promise((done, failed) => {
-            server.close((error) => (error === undefined ? done() : failed(error)));
-          }),
+        // the listening socket is closed when this returns; what node reports later is that the last connection has ended
+        close: async () => void server.close(),
       });
     });
   });

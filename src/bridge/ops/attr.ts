@@ -1,5 +1,6 @@
 // Attributes of files and of the file system: getattr, setattr, statfs, access.
 
+import type { FileStat, StatChange } from '../../client/dialects/dialect.ts';
 import type { Fid } from '../../client/fids.ts';
 import type { FileHandle } from '../../common/brand.ts';
 import { errno } from '../../common/errno.ts';
@@ -29,8 +30,15 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
         await dialect.change(open ?? (await fs.fid(ctx, node)), change, ctx.signal);
       } catch (error) {
         // diod 1.0 looks an open file up by its old name: after a rename the node's own fid still reaches it
-        if (open === undefined || node.isUnlinked || !isGone(error)) throw error;
-        await dialect.change(await fs.fid(ctx, node), change, ctx.signal);
+        if (!isGone(error)) throw error;
+        if (!node.isUnlinked) {
+          if (open === undefined) throw error;
+          await dialect.change(await fs.fid(ctx, node), change, ctx.signal);
+        } else {
+          // nobody else can see a file without a name: what only shows in its attributes is kept here
+          if (change.size !== undefined) throw error;
+          node.stat = changed(node.stat, change);
+        }
       }
     }
     // the change has happened: what follows is not aborted, or it would be reported as undone
@@ -76,6 +84,24 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
       const { mode } = fs.policy.attrTtl > 0 ? node.stat : await fs.stat(ctx, node, undefined);
       if ((mode & S_IFMT) === S_IFREG && (mode & 0o111) === 0) throw new ErrnoError(errno.EACCES, 'not executable');
     },
+  };
+}
+
+function changed(stat: FileStat, { mode, uid, gid, atime, mtime }: StatChange): FileStat {
+  const now = { sec: Math.floor(Date.now() / 1000), nsec: (Date.now() % 1000) * 1_000_000 };
+  const time = (asked: StatChange['atime'], sec: number, nsec: number) =>
+    asked === undefined ? { sec, nsec } : asked === 'now' ? now : asked;
+  const a = time(atime, stat.atime, stat.atimeNsec);
+  const m = time(mtime, stat.mtime, stat.mtimeNsec);
+  return {
+    ...stat,
+    mode: mode === undefined ? stat.mode : (stat.mode & S_IFMT) | mode,
+    uid: uid ?? stat.uid,
+    gid: gid ?? stat.gid,
+    atime: a.sec,
+    atimeNsec: a.nsec,
+    mtime: m.sec,
+    mtimeNsec: m.nsec,
   };
 }
 

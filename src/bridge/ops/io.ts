@@ -6,7 +6,7 @@ import { read, write } from '../../client/io.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import { withoutPrivileges } from '../attrs.ts';
-import type { Bridge } from '../bridge.ts';
+import { type Bridge, isGone } from '../bridge.ts';
 
 export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlush' | 'fsync'> {
   const { calls, dialect } = fs.session;
@@ -36,8 +36,14 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
 
     closeFlush() {},
 
-    fsync(ctx, _nodeid, fh, dataOnly) {
-      return dialect.fsync(fs.handles.file(fh).fid, dataOnly, ctx.signal);
+    async fsync(ctx, _nodeid, fh, dataOnly) {
+      const { fid, node } = fs.handles.file(fh);
+      try {
+        await dialect.fsync(fid, dataOnly, ctx.signal);
+      } catch (error) {
+        // a file that no crash leaves behind is as safe as it can be
+        if (!node.isUnlinked || !isGone(error)) throw error;
+      }
     },
   };
 }
