@@ -1,13 +1,9 @@
 #!/usr/bin/env node
 // Starts the built command. No logic: what it does is src/cli/main.ts.
 
-import { existsSync } from 'node:fs';
-
-const main = new URL('../dist/cli/main.js', import.meta.url);
-if (existsSync(main)) {
-  const { run } = await import(main.href);
-  await run(process.argv);
-} else {
-  process.stderr.write('ninefs: not built yet: run `npm ci && npm run build` in its directory\n');
-  process.exitCode = 1;
-}
+const { run } = await import('../dist/cli/main.js').catch((error) => {
+  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+  process.stderr.write('ninefs: not built yet: run "npm ci" and "npm run build" in its directory\n');
+  process.exit(1);
+});
+await run(process.argv);

@@ -4,7 +4,7 @@
 
 import type { ConnectionStats } from '../client/connection.ts';
 import { connect, type Session } from '../client/session.ts';
-import { ConfigError, ErrnoError } from '../common/errors.ts';
+import { ConfigError, ConnectionError, ErrnoError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { serveDevice } from '../fuse/drivers/device.ts';
 import type { SessionEnd, SessionStats } from '../fuse/session.ts';
@@ -110,19 +110,27 @@ async function mountSession(
 /** Attaches and asks for the root's attributes, within the time that connecting may take. */
 async function lookAtRoot(session: Session, users: Users, settings: MountSettings) {
   const where = formatAddress(settings.address);
-  const signal = AbortSignal.timeout(settings.connectTimeout);
+  const seconds = settings.connectTimeout / 1000;
+  // nothing but this start uses the connection yet, so ending it is how a server that says nothing is given up
+  const giveUp = (why: string) => session.connection.fail(new ConnectionError(`${where}: ${why}`));
+  const clock = setTimeout(() => giveUp(`the root did not answer within ${seconds} s`), settings.connectTimeout);
+  const cancel = () => giveUp('given up');
+  if (settings.signal?.aborted) cancel();
+  settings.signal?.addEventListener('abort', cancel, { once: true });
   try {
     const root = await users.root(users.owner);
-    const stat = await session.dialect.stat(root, signal);
+    const stat = await session.dialect.stat(root);
     if (!isDirectory(stat))
       throw new ConfigError(`${where}: the root of aname '${settings.aname}' is not a directory`, 1);
     return stat;
   } catch (error) {
     if (!(error instanceof ErrnoError)) throw error;
-    if (signal.aborted) throw new ConfigError(`${where}: the root did not answer in time`, 1, { cause: error });
     const who = `${settings.uname} (uid ${users.owner})`;
     throw new ConfigError(`${where}: aname '${settings.aname}' is refused to ${who}: ${error.code}`, 1, {
       cause: error,
     });
+  } finally {
+    clearTimeout(clock);
+    settings.signal?.removeEventListener('abort', cancel);
   }
 }

@@ -49,9 +49,8 @@ export async function runMount(settings: MountSettings, { live, logger }: Watch)
     } catch (error) {
       if (state.kind !== 'unmounting') return; // detached meanwhile
       if (!(error instanceof ConfigError)) throw error;
-      complain(
-        `${mounted.mountpoint} is busy: detached, it ends when its last user leaves (signal again to end it now)`,
-      );
+      const users = (await usersOf(mounted.mountpoint)).join(', ');
+      complain(`${mounted.mountpoint} is busy${users === '' ? '' : ` (${users})`}: detached all the same`);
       await detach(mounted);
     }
   };

@@ -29,7 +29,7 @@ function parseLevel(text: string): Level {
   throw new InvalidArgumentError(`It takes ${LEVELS.join(', ')}${near === undefined ? '' : `; did you mean ${near}?`}`);
 }
 
-const collect = (value: string, before: string[]) => [...before, value];
+const collect = (value: string, before: string[] = []) => [...before, value];
 
 /** `finish` receives the exit code of the sub-command that ran. */
 function program(argv: readonly string[], finish: (code: number) => void): Command {
@@ -51,7 +51,7 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .description('Mount an export. Returns when the mount is live, and stays in the background.')
     .argument('<source>', 'tcp!HOST!PORT, HOST[:PORT] or unix!/PATH')
     .argument('<mountpoint>', 'a directory')
-    .option('-o, --option <list>', 'options, see below', collect, [])
+    .option('-o, --option <list>', 'options, see below', collect)
     .option('-f, --foreground', 'stay in the foreground and log to the terminal; SIGINT or SIGTERM unmounts')
     .option('--log <file>', 'append the log to a file')
     .addHelpText('after', () => `\n${optionsHelp()}`)

@@ -15,7 +15,7 @@ import type { Choices } from './options.ts';
 import { complain, describe, EXIT, type Failure, oneLine } from './report.ts';
 
 export interface MountFlags {
-  option: string[];
+  option?: string[];
   foreground?: true;
   log?: string;
   loglevel?: Level;
@@ -76,7 +76,7 @@ export async function mountCommand(
   flags: MountFlags,
   argv: readonly string[],
 ): Promise<number> {
-  const choices = parseOptions(flags.option);
+  const choices = parseOptions(flags.option ?? []);
   checkLinux();
   const file = flags.log ?? choices.log;
   const level = flags.loglevel ?? choices.loglevel;

@@ -78,9 +78,8 @@ const choice = (name: string, choices: readonly string[], help: string, put: Cho
 });
 
 function checkAccess(text: string): string | undefined {
-  if (text === 'user') return 'attaching once per user is not there yet; it takes client, any or a uid';
-  if (text === 'client' || text === 'any') return undefined;
-  return /^\d{1,10}$/.test(text) && Number(text) < UINT32 ? undefined : 'it takes client, any or a uid';
+  if (text === 'user' || text === 'client' || text === 'any') return undefined;
+  return /^\d{1,10}$/.test(text) && Number(text) < UINT32 ? undefined : 'it takes user, client, any or a uid';
 }
 
 function checkVersion(text: string): string | undefined {
@@ -113,8 +112,8 @@ export const options: readonly Option[] = [
   }),
   text(
     'access',
-    'client|any|UID',
-    'who may use it: the kernel checks modes, the server alone decides, or that uid only (default client)',
+    'user|client|any|UID',
+    'attach as every user, once for all, once with no checks here, or as UID (default user)',
     (to, who) => {
       to.settings.access = /^\d/.test(who) ? Number(who) : (who as AccessMode);
     },
