@@ -61,14 +61,10 @@ export function withoutPrivileges(mode: number): number {
   return (cleared & S_IXGRP) !== 0 ? cleared & ~S_ISGID : cleared;
 }
 
-/** The change that SETATTR asks for. `mode` is the file's present one, for killSuidGid. */
-export function toChange(set: SetAttr, mode: number | undefined): StatChange {
+/** The change that SETATTR asks for; killSuidGid is Bridge.clearPrivileges's. */
+export function toChange(set: SetAttr): StatChange {
   const change: StatChange = {};
   if (set.mode !== undefined) change.mode = set.mode & 0o7777;
-  else if (set.killSuidGid && mode !== undefined && (mode & S_IFMT) === S_IFREG) {
-    const kept = withoutPrivileges(mode);
-    if (kept !== mode) change.mode = kept & 0o7777;
-  }
   if (set.uid !== undefined) change.uid = set.uid;
   if (set.gid !== undefined) change.gid = set.gid;
   if (set.size !== undefined) change.size = set.size;

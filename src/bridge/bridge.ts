@@ -10,7 +10,7 @@ import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { AttrReply, Entry, RequestContext } from '../fuse/operations.ts';
-import { type IdPolicy, S_ISGID, toAttr } from './attrs.ts';
+import { type IdPolicy, S_ISGID, toAttr, withoutPrivileges } from './attrs.ts';
 import type { CachePolicy } from './cache.ts';
 import { Handles } from './handles.ts';
 import { type Node, Nodes } from './nodes.ts';
@@ -108,6 +108,21 @@ export class Bridge {
       if (through === undefined) throw error;
       return this.nodes.refresh(node, await dialect.stat(await this.fid(ctx, node), ctx.signal));
     }
+  }
+
+  /**
+   * Clears setuid and setgid before a write or truncation by somebody who may not keep them (HANDLE_KILLPRIV_V2 leaves
+   * that to us). Where the server acts as the writer it refuses him the chmod, and clears them itself when he writes.
+   */
+  async clearPrivileges(node: Node, fid: Fid, signal: AbortSignalLike): Promise<void> {
+    const mode = withoutPrivileges(node.stat.mode);
+    if (mode === node.stat.mode) return;
+    try {
+      await this.session.dialect.change(fid, { mode: mode & 0o7777 }, signal);
+    } catch (error) {
+      if (!(error instanceof ErrnoError) || (error.errno !== errno.EPERM && error.errno !== errno.EACCES)) throw error;
+    }
+    node.stat = { ...node.stat, mode };
   }
 
   /** The group of what is created in a directory: the directory's where it is setgid, else the caller's (inode_init_owner). */

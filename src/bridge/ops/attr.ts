@@ -6,7 +6,7 @@ import type { FileHandle } from '../../common/brand.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
-import { S_IFMT, S_IFREG, toChange } from '../attrs.ts';
+import { isDirectory, S_IFMT, S_IFREG, toChange } from '../attrs.ts';
 import { type Bridge, firstOpen, isGone } from '../bridge.ts';
 import type { Node } from '../nodes.ts';
 
@@ -23,8 +23,11 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
 
   async function setattr(ctx: RequestContext, node: Node, set: Parameters<Operations['setattr']>[2]) {
     const { dialect } = fs.session;
-    const change = toChange(set, node.stat.mode);
+    const change = toChange(set);
     const open = openFid(set.fh) ?? (node.isUnlinked ? firstOpen(node) : undefined);
+    if (set.killSuidGid && set.mode === undefined && !isDirectory(node.stat)) {
+      await fs.clearPrivileges(node, open ?? (await fs.fid(ctx, node)), ctx.signal);
+    }
     if (Object.keys(change).length > 0) {
       try {
         await dialect.change(open ?? (await fs.fid(ctx, node)), change, ctx.signal);

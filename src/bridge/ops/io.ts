@@ -5,7 +5,6 @@
 import { read, write } from '../../client/io.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
-import { withoutPrivileges } from '../attrs.ts';
 import { type Bridge, isGone } from '../bridge.ts';
 
 export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlush' | 'fsync'> {
@@ -20,13 +19,7 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
 
     async write(ctx, _nodeid, fh, offset, data, flags) {
       const { fid, node, append } = fs.handles.file(fh);
-      if (flags.killSuidGid) {
-        const mode = withoutPrivileges(node.stat.mode);
-        if (mode !== node.stat.mode) {
-          await dialect.change(fid, { mode: mode & 0o7777 }, ctx.signal);
-          node.stat = { ...node.stat, mode };
-        }
-      }
+      if (flags.killSuidGid) await fs.clearPrivileges(node, fid, ctx.signal);
       // a descriptor may have got O_APPEND by fcntl(2); the server does not know, but the kernel's offset is the end
       const inOrder = append || (flags.openFlags & OPEN.APPEND) !== 0;
       const count = await write(calls, fid, offset, data, { inOrder, signal: ctx.signal });

@@ -8,7 +8,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
-import { isDirectory, withoutPrivileges } from '../attrs.ts';
+import { isDirectory } from '../attrs.ts';
 import type { Bridge } from '../bridge.ts';
 import { type OpenPlan, planOpen } from '../cache.ts';
 import type { OpenFile } from '../handles.ts';
@@ -34,20 +34,13 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
     }
   }
 
-  async function clearPrivileges(ctx: RequestContext, node: Node): Promise<void> {
-    const mode = withoutPrivileges(node.stat.mode);
-    if (mode === node.stat.mode) return;
-    await dialect.change(await fs.fid(ctx, node), { mode: mode & 0o7777 }, ctx.signal);
-    node.stat = { ...node.stat, mode };
-  }
-
   return {
     async open(ctx, nodeid, flags, killSuidGid) {
       const node = fs.nodes.get(nodeid);
       const before = node.stat;
       const [fid, stat] = await cloneAndLook(fs, ctx, node);
       try {
-        if (killSuidGid) await clearPrivileges(ctx, node);
+        if (killSuidGid) await fs.clearPrivileges(node, await fs.fid(ctx, node), ctx.signal);
         const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false);
         await openFid(fid, flags, plan, ctx);
         if ((flags & OPEN.TRUNC) !== 0) node.stat = { ...node.stat, size: 0 };
@@ -70,7 +63,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
         await dialect.create(fid, name, plan.serverFlags, mode & ~umask & 0o7777, fs.groupIn(ctx, parent), ctx.signal);
         // it exists and is open: from here on nothing aborts
         const node = await fs.lookAtMade(bare(ctx), parent, name);
-        if (killSuidGid) await clearPrivileges(bare(ctx), node);
+        if (killSuidGid) await fs.clearPrivileges(node, fid, bare(ctx).signal);
         node.pagesOf = node.stat;
         return { entry: fs.entry(node), fh: fs.handles.add(keep(fid, node, plan)), flags: plan.kernelFlags };
       } catch (error) {
