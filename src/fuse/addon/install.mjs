@@ -1,4 +1,4 @@
-// Builds the addon when the package is installed, unless a built or prebuilt one already loads.
+// Builds the addons when the package is installed, unless built or prebuilt ones already load.
 // Guarantees: does nothing on systems other than Linux; downloads nothing where the headers lie beside the running
 // Node; says in one line what is missing when it cannot build.
 
@@ -11,17 +11,26 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
 
+/** Each in a folder of its own, beside its binding.gyp. */
+const addons = [
+  { folder: here, name: 'fusedev', what: 'the FUSE addon' },
+  { folder: join(here, '../../server/addon'), name: 'hostfs', what: "the server's addon for directories" },
+];
+
 /** A build older than its source would still load, and lack what the source has gained. */
-function dropOldBuild() {
-  const built = join(here, 'build', 'Release', 'fusedev.node');
+function dropOldBuild({ folder, name }) {
+  const built = join(folder, 'build', 'Release', `${name}.node`);
   if (!existsSync(built)) return;
-  const newest = Math.max(...['fusedev.c', 'binding.gyp'].map((name) => statSync(join(here, name)).mtimeMs));
-  if (statSync(built).mtimeMs < newest) rmSync(join(here, 'build'), { recursive: true, force: true });
+  const newest = Math.max(...[`${name}.c`, 'binding.gyp'].map((file) => statSync(join(folder, file)).mtimeMs));
+  if (statSync(built).mtimeMs < newest) rmSync(join(folder, 'build'), { recursive: true, force: true });
 }
 
-function loads() {
+function loads({ folder, name }) {
   // Beside the chooser of prebuilt ones the built one itself: the chooser is a dependency, which may not be there yet.
-  const ways = [() => require('node-gyp-build')(here), () => require(join(here, 'build', 'Release', 'fusedev.node'))];
+  const ways = [
+    () => require('node-gyp-build')(folder),
+    () => require(join(folder, 'build', 'Release', `${name}.node`)),
+  ];
   return ways.some((load) => {
     try {
       load();
@@ -59,28 +68,31 @@ function has(command) {
   return spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
-function fail(why) {
-  console.error(`ninefs: the FUSE addon cannot be built: ${why}`);
+function fail(what, why) {
+  console.error(`ninefs: ${what} cannot be built: ${why}`);
   process.exit(1);
 }
 
-function build() {
-  for (const [commands, what] of [
+function build(addon) {
+  const { folder, what } = addon;
+  for (const [commands, missing] of [
     [['cc', 'gcc', 'clang'], 'no C compiler (on Debian: apt-get install build-essential)'],
     [['make'], 'no make (on Debian: apt-get install build-essential)'],
     [['python3'], 'no python3, which node-gyp needs (on Debian: apt-get install python3)'],
   ]) {
-    if (!commands.some(has)) fail(what);
+    if (!commands.some(has)) fail(what, missing);
   }
   const gyp = nodeGyp();
-  if (gyp === undefined) fail('no node-gyp beside this Node (run it through npm: npm rebuild)');
-  const built = spawnSync(process.execPath, [gyp, 'rebuild'], { cwd: here, env: environment(), encoding: 'utf8' });
-  if (built.status === 0 && loads()) return;
+  if (gyp === undefined) fail(what, 'no node-gyp beside this Node (run it through npm: npm rebuild)');
+  const built = spawnSync(process.execPath, [gyp, 'rebuild'], { cwd: folder, env: environment(), encoding: 'utf8' });
+  if (built.status === 0 && loads(addon)) return;
   console.error(`${built.stdout ?? ''}${built.stderr ?? ''}`);
-  fail('node-gyp failed, see above');
+  fail(what, 'node-gyp failed, see above');
 }
 
 if (process.platform === 'linux') {
-  dropOldBuild();
-  if (!loads()) build();
+  for (const addon of addons) {
+    dropOldBuild(addon);
+    if (!loads(addon)) build(addon);
+  }
 }

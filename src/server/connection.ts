@@ -1,0 +1,335 @@
+// One connection of the server: frames in, replies out, and the sessions that Tversion begins on it.
+//
+// Guarantees: what is malformed, or sent out of turn, ends this connection and nothing else; memory is bounded: when the peer
+// does not take its replies no more requests are begun (they wait as `queued`, where a Tflush still drops them) and the
+// transport is paused; when the payloads of unfinished writes pile up it is paused as well; a tag too many is refused.
+// Tflush is handled here, as it is read, and waits for nothing.
+// Must not know what any request means.
+
+import { BufferPool, type Slab } from '../common/bufpool.ts';
+import { errno } from '../common/errno.ts';
+import { ErrnoError, ProtocolError } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import type { Transport } from '../transport/transport.ts';
+import { dotlCodec } from '../wire/p9/codec.ts';
+import { IOHDR, VERSION } from '../wire/p9/constants.ts';
+import { FrameReader } from '../wire/p9/framing.ts';
+import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
+import { failure, handlerOf } from './dispatch.ts';
+import { type FlushCounts, type Request, Requests } from './flush.ts';
+import { Session, type Shared } from './session.ts';
+import { isPromise, type ReadResult } from './tree.ts';
+
+/** Frames before Tversion has set msize. */
+const FIRST_FRAME = 8192;
+/** Rgetattr and an Rwalk of 16 qids fit; with less, nothing can be served. */
+const SMALLEST_MSIZE = 256;
+/** Requests outstanding; what comes above it is refused, except for what releases. */
+const MAX_TAGS = 4096;
+/** Bytes of replies that the transport holds before no more requests are begun. */
+const REPLIES_WAITING = 4 * 1024 * 1024;
+/** Bytes of write payloads whose requests have not ended before the transport is paused. */
+const PAYLOADS_WAITING = 8 * 1024 * 1024;
+const TWRITE = 118;
+const NOTHING = new Uint8Array(0);
+
+export interface ConnectionOptions extends Shared {
+  readonly msize: number;
+  readonly logger: Logger;
+  readonly flushes: FlushCounts;
+}
+
+type State =
+  /** Only Tversion is taken. */
+  | { readonly kind: 'unversioned' }
+  | { readonly kind: 'open'; readonly session: Session }
+  /** Another Tversion has come: its answer waits for the old session to end, and the client must wait for the answer. */
+  | { readonly kind: 'resetting'; readonly ending: Promise<void> }
+  | { readonly kind: 'ended' };
+
+export class Connection {
+  readonly #transport: Transport;
+  readonly #options: ConnectionOptions;
+  readonly #logger: Logger;
+  readonly #tracing: boolean;
+  readonly #reader: FrameReader;
+  readonly #payloads: BufferPool;
+  #state: State = { kind: 'unversioned' };
+  /** Requests that wait for the peer to take its replies. */
+  #queue: { session: Session; message: Message; request: Request }[] = [];
+  #queueAt = 0;
+  #repliesWaiting = 0;
+  #payloadBytes = 0;
+  #paused = false;
+  /** Memory of the payload that is being received. */
+  #incoming: Slab | undefined;
+  /** Settles when the connection has ended and everything that it held is let go. */
+  readonly done: Promise<void>;
+
+  constructor(transport: Transport, options: ConnectionOptions) {
+    this.#transport = transport;
+    this.#options = options;
+    this.#logger = options.logger;
+    this.#tracing = options.logger.isLevelEnabled('trace');
+    this.#payloads = new BufferPool(Math.max(PAYLOADS_WAITING, 2 * 2 ** Math.ceil(Math.log2(options.msize))));
+    this.#reader = new FrameReader(FIRST_FRAME, {
+      frame: (bytes, start, end, payload) => this.#frame(bytes, start, end, payload),
+      sink: (bytes, start, length) => this.#sink(bytes, start, length),
+    });
+    transport.onDrain = () => this.#drained();
+    this.done = this.#end();
+    transport.start(this.#reader);
+  }
+
+  get peer(): string {
+    return this.#transport.peer;
+  }
+
+  get tags(): number {
+    return this.#state.kind === 'open' ? this.#state.session.requests.size : 0;
+  }
+
+  get fids(): number {
+    return this.#state.kind === 'open' ? this.#state.session.fids.size : 0;
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  async #end(): Promise<void> {
+    const error = await this.#transport.closed;
+    const fields = { peer: this.peer, error: error?.message };
+    if (error instanceof ProtocolError) this.#logger.warn(fields, 'connection closed: the client broke the protocol');
+    else if (error instanceof TypeError || error instanceof RangeError) {
+      this.#logger.error({ peer: this.peer, error: error.stack }, 'connection closed: our own mistake');
+    } else this.#logger.info(fields, 'connection closed');
+    const state = this.#state;
+    this.#state = { kind: 'ended' };
+    this.#queue = [];
+    if (state.kind === 'open') await state.session.end();
+    if (state.kind === 'resetting') await state.ending;
+  }
+
+  /** Payloads of writes go to pooled memory while there is some, since a fresh megabyte costs more than its copy. */
+  #sink(bytes: Buffer, start: number, length: number): Uint8Array {
+    const type = bytes[start + 4];
+    if (type !== TWRITE || this.#state.kind !== 'open') throw new ProtocolError(`message of type ${type} out of turn`);
+    this.#incoming = this.#payloads.tryTake(Math.max(length, 1));
+    return this.#incoming?.bytes.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
+  }
+
+  #frame(bytes: Buffer, start: number, end: number, payload: Uint8Array | undefined): void {
+    const slab = this.#incoming;
+    this.#incoming = undefined;
+    const message = dotlCodec.decode(bytes, start, end, payload);
+    if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${dotlCodec.format(message)}`);
+    if (message.type === 'Tversion') {
+      this.#version(message);
+      return;
+    }
+    if (this.#state.kind !== 'open') throw new ProtocolError(`${message.type} before a version was agreed`);
+    const { session } = this.#state;
+    const { requests } = session;
+    if (message.type === 'Tflush') {
+      requests.flush(message.tag, message.oldtag);
+      return;
+    }
+    if (handlerOf(message.type) === undefined) throw new ProtocolError(`${message.type} from a client`);
+    const crowded = requests.size >= MAX_TAGS && message.type !== 'Tclunk';
+    const request = requests.begin(message.tag, message.type);
+    if (payload !== undefined) this.#hold(request, payload.length, slab);
+    if (crowded) {
+      requests.run(request);
+      this.#fail(session, request, new ErrnoError(errno.ENOBUFS));
+    } else if (this.#queue.length > 0 || this.#congested) {
+      // a message is decoded into memory of its own, but for the payload, which lies in `slab`
+      this.#queue.push({ session, message, request });
+      this.#flow();
+    } else {
+      this.#run(session, message, request);
+    }
+  }
+
+  /** Counts a payload until its request has ended. */
+  #hold(request: Request, length: number, slab: Slab | undefined): void {
+    this.#payloadBytes += length;
+    request.release = () => {
+      this.#payloadBytes -= length;
+      slab?.release();
+      this.#flow();
+    };
+    this.#flow();
+  }
+
+  get #congested(): boolean {
+    return this.#repliesWaiting > REPLIES_WAITING;
+  }
+
+  /** Reads on, or not, as the two piles are. */
+  #flow(): void {
+    const full = this.#queue.length > 0 || this.#congested || this.#payloadBytes > PAYLOADS_WAITING;
+    if (full === this.#paused) return;
+    this.#paused = full;
+    if (full) this.#transport.pause();
+    else this.#transport.resume();
+  }
+
+  #drained(): void {
+    this.#repliesWaiting = 0;
+    if (this.#paused) this.#resumeQueue();
+  }
+
+  #resumeQueue(): void {
+    while (this.#queueAt < this.#queue.length && !this.#congested) {
+      const { session, message, request } = this.#queue[this.#queueAt++]!;
+      if (request.state === 'queued') this.#run(session, message, request);
+    }
+    if (this.#queueAt === this.#queue.length) {
+      this.#queue = [];
+      this.#queueAt = 0;
+    }
+    this.#flow();
+  }
+
+  #run(session: Session, message: Message, request: Request): void {
+    const handler = handlerOf(message.type);
+    if (handler === undefined) return;
+    session.requests.run(request);
+    let result: ReturnType<typeof handler>;
+    try {
+      result = handler(session, message, request);
+    } catch (error) {
+      this.#fail(session, request, error);
+      return;
+    }
+    if (isPromise(result)) {
+      result.then(
+        (body) => this.#answer(session, request, body),
+        (error) => this.#fail(session, request, error),
+      );
+    } else {
+      this.#answer(session, request, result);
+    }
+  }
+
+  #answer(session: Session, request: Request, body: object): void {
+    if (request.type === 'Tread' || request.type === 'Treaddir') {
+      const result = body as ReadResult;
+      if (session.requests.ended) result.release?.();
+      this.#finish(session, request, undefined, () => this.#sendData(session, request, result));
+    } else {
+      const name = `R${request.type.slice(1)}` as ReplyName;
+      this.#finish(session, request, undefined, () =>
+        this.#send(session.msize, request.tag, name, body as Body<typeof name>),
+      );
+    }
+  }
+
+  #fail(session: Session, request: Request, error: unknown): void {
+    const { ecode, meant } = failure(error);
+    if (!meant) {
+      const what = error instanceof Error ? error.stack : String(error);
+      this.#logger.error(
+        { op: request.type, tag: request.tag, error: what },
+        'a request failed for no reason of its own',
+      );
+    }
+    this.#finish(session, request, error, () => this.#send(session.msize, request.tag, 'Rlerror', { ecode }));
+  }
+
+  #finish(session: Session, request: Request, error: unknown, answer: () => void): void {
+    session.requests.end(request, error, answer);
+    const { fids, release } = request;
+    if (fids !== undefined) for (const fid of fids) session.fids.unuse(fid);
+    release?.();
+  }
+
+  /** A new session: what the old one had in flight is ended without replies and its fids are clunked first. */
+  #version({ tag, msize, version }: Message<'Tversion'>): void {
+    const state = this.#state;
+    if (state.kind === 'resetting') throw new ProtocolError('Tversion while the last one is not answered');
+    this.#queue = [];
+    this.#queueAt = 0;
+    if (state.kind !== 'open' || (state.session.requests.size === 0 && state.session.fids.size === 0)) {
+      this.#begin(tag, msize, version);
+      return;
+    }
+    const ending = state.session.end();
+    this.#state = { kind: 'resetting', ending };
+    ending.then(() => {
+      if (this.#state.kind === 'resetting') this.#begin(tag, msize, version);
+    });
+  }
+
+  #begin(tag: number, offered: number, version: string): void {
+    const msize = Math.min(offered, this.#options.msize);
+    // what stands before a period names the protocol (version(9P)); here that is the second one
+    const known = version === VERSION.dotl || version.startsWith(`${VERSION.dotl}.`);
+    this.#state = { kind: 'unversioned' };
+    if (offered < SMALLEST_MSIZE) {
+      this.#send(SMALLEST_MSIZE, tag, 'Rlerror', { ecode: errno.EINVAL });
+    } else if (!known) {
+      this.#send(SMALLEST_MSIZE, tag, 'Rversion', { msize, version: VERSION.unknown });
+    } else {
+      const requests = new Requests((flush) => this.#send(msize, flush, 'Rflush', {}), this.#options.flushes);
+      this.#state = { kind: 'open', session: new Session(msize, this.#options, requests, this.#logger) };
+      this.#reader.maxFrame = Math.max(msize, FIRST_FRAME);
+      this.#logger.debug({ peer: this.peer, msize, iounit: msize - IOHDR }, 'session begun');
+      this.#send(msize, tag, 'Rversion', { msize, version: VERSION.dotl });
+    }
+    this.#flow();
+  }
+
+  /** A reply that does not fit in msize becomes an error: a part of it would be taken for the whole (intro(9P)). */
+  #send<N extends ReplyName>(msize: number, tag: number, name: N, body: Body<N>): void {
+    let head: Buffer;
+    try {
+      head = dotlCodec.encode(name, tag, body).head;
+    } catch (error) {
+      // a tree answered with what has no place in the message
+      this.#logger.error({ tag, error: String(error) }, `${name} cannot be encoded`);
+      head = dotlCodec.encode('Rlerror', tag, { ecode: errno.EIO }).head;
+    }
+    if (head.length > msize) head = dotlCodec.encode('Rlerror', tag, { ecode: errno.EMSGSIZE }).head;
+    if (this.#tracing) this.#traceReply(head);
+    this.#sent(this.#transport.send(head), head.length);
+  }
+
+  /** Rread and Rreaddir: the head, then the pieces where they lie, as one frame. */
+  #sendData(session: Session, request: Request, { data, release }: ReadResult): void {
+    const pieces = data instanceof Uint8Array ? [data] : data;
+    let count = 0;
+    for (const piece of pieces) count += piece.length;
+    if (count > session.iounit) {
+      release?.();
+      this.#logger.error({ op: request.type, tag: request.tag, count }, 'a tree read more than it was asked for');
+      this.#send(session.msize, request.tag, 'Rlerror', { ecode: errno.EIO });
+      return;
+    }
+    const name = request.type === 'Tread' ? 'Rread' : 'Rreaddir';
+    const { head } = dotlCodec.encode(name, request.tag, { data: NOTHING });
+    head.writeUInt32LE(head.length + count, 0);
+    head.writeUInt32LE(count, head.length - 4);
+    if (this.#tracing) this.#logger.trace({ peer: this.peer }, `-> ${name} tag ${request.tag} data [${count} bytes]`);
+    let below: boolean;
+    if (pieces.length <= 1) {
+      below = this.#transport.send(head, pieces[0], release);
+    } else {
+      // frames leave in the order of send(), so what is sent in one go stays together
+      this.#transport.send(head);
+      for (let i = 0; i < pieces.length - 1; i++) this.#transport.send(pieces[i]!);
+      below = this.#transport.send(pieces[pieces.length - 1]!, undefined, release);
+    }
+    this.#sent(below, head.length + count);
+  }
+
+  #sent(below: boolean, size: number): void {
+    this.#repliesWaiting = below ? 0 : this.#repliesWaiting + size;
+    if (this.#congested) this.#flow();
+  }
+
+  #traceReply(head: Buffer): void {
+    this.#logger.trace({ peer: this.peer }, `-> ${dotlCodec.format(dotlCodec.decode(head, 0, head.length))}`);
+  }
+}

@@ -1,0 +1,151 @@
+// The fids of one session: number -> node and what is open on it.
+// Guarantees: a fid that is removed while requests use it is dead for new ones at once and lets go of its node and file when
+// the last of them ends; a number that a running Twalk or Tattach is to make cannot be given out twice; how many
+// fids, and how many xattr values among them, is bounded.
+
+import { errno } from '../common/errno.ts';
+import type { Place, Places } from './places.ts';
+import { refuse } from './refuse.ts';
+import type { OpenFile, TreeNode, User } from './tree.ts';
+import { isPromise } from './tree.ts';
+
+const MAX_FIDS = 1 << 20;
+/** Values of up to 64 KiB each that a peer can make us hold. */
+const MAX_XATTR_FIDS = 256;
+
+export type FidState =
+  | { readonly kind: 'walked' }
+  /** A Tlopen or Tlcreate is running. */
+  | { readonly kind: 'opening' }
+  | { readonly kind: 'open'; readonly file: OpenFile; readonly flags: number }
+  | { readonly kind: 'xattr read'; readonly value: Uint8Array }
+  /** `filled` bytes of `value` have been written; the clunk commits them. */
+  | {
+      readonly kind: 'xattr write';
+      readonly name: string;
+      readonly value: Buffer;
+      readonly flags: number;
+      filled: number;
+    };
+
+const WALKED: FidState = { kind: 'walked' };
+
+export class Fid {
+  readonly number: number;
+  readonly user: User;
+  node: TreeNode;
+  place: Place | undefined;
+  state: FidState;
+  /** Requests that use it now. */
+  uses = 0;
+  /** No longer in the table. */
+  removed = false;
+
+  /** Takes over the references to node and place. */
+  constructor(number: number, user: User, node: TreeNode, place: Place | undefined, state: FidState = WALKED) {
+    this.number = number;
+    this.user = user;
+    this.node = node;
+    this.place = place;
+    this.state = state;
+  }
+}
+
+export class FidTable {
+  readonly #fids = new Map<number, Fid>();
+  readonly #reserved = new Set<number>();
+  readonly #places: Places;
+  readonly #lateError: (fid: Fid, error: unknown) => void;
+  #xattrs = 0;
+
+  /** `lateError` hears of a close that failed when no request was left to say so. */
+  constructor(places: Places, lateError: (fid: Fid, error: unknown) => void) {
+    this.#places = places;
+    this.#lateError = lateError;
+  }
+
+  get size(): number {
+    return this.#fids.size;
+  }
+
+  get(number: number): Fid {
+    return this.#fids.get(number) ?? refuse(errno.EBADF);
+  }
+
+  /** Holds a number for a fid that is being made; add() or cancel() follows. */
+  reserve(number: number): void {
+    if (this.#fids.has(number) || this.#reserved.has(number)) refuse(errno.EINVAL);
+    if (this.#fids.size + this.#reserved.size >= MAX_FIDS) refuse(errno.EMFILE);
+    this.#reserved.add(number);
+  }
+
+  cancel(number: number): void {
+    this.#reserved.delete(number);
+  }
+
+  /** Enters a fid; its number was reserved, or is that of a fid just removed. */
+  add(fid: Fid): void {
+    this.#reserved.delete(fid.number);
+    this.#fids.set(fid.number, fid);
+  }
+
+  /** Counts one more xattr value in a fid; it is counted off when that fid ends. */
+  countXattr(): void {
+    if (this.#xattrs >= MAX_XATTR_FIDS) refuse(errno.ENOSPC);
+    this.#xattrs++;
+  }
+
+  /** Takes the fid out of the table. What it holds is let go by destroy(), or by the last use that ends. */
+  remove(number: number): Fid {
+    const fid = this.get(number);
+    this.#fids.delete(number);
+    fid.removed = true;
+    return fid;
+  }
+
+  /** A request that used the fid has ended. */
+  unuse(fid: Fid): void {
+    if (--fid.uses > 0 || !fid.removed) return;
+    const report = (error: unknown) => this.#lateError(fid, error);
+    try {
+      const closing = this.destroy(fid);
+      if (isPromise(closing)) closing.catch(report);
+    } catch (error) {
+      report(error);
+    }
+  }
+
+  /** Closes what is open and gives the node back, also when closing fails. The fid is out of the table and unused. */
+  destroy(fid: Fid): void | Promise<void> {
+    const { state } = fid;
+    fid.state = WALKED;
+    if (state.kind === 'xattr read' || state.kind === 'xattr write') this.#xattrs--;
+    let closing: void | Promise<void>;
+    try {
+      closing = state.kind === 'open' ? state.file.close() : undefined;
+    } catch (error) {
+      this.#letGo(fid);
+      throw error;
+    }
+    if (isPromise(closing)) return closing.finally(() => this.#letGo(fid));
+    this.#letGo(fid);
+  }
+
+  #letGo(fid: Fid): void {
+    this.#places.release(fid.place);
+    fid.place = undefined;
+    fid.node.release();
+  }
+
+  /** The end of the session; no request runs any more. */
+  async clear(): Promise<void> {
+    for (const number of [...this.#fids.keys()]) {
+      const fid = this.remove(number);
+      try {
+        await this.destroy(fid);
+      } catch (error) {
+        this.#lateError(fid, error);
+      }
+    }
+  }
+}

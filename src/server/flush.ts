@@ -1,0 +1,152 @@
+// The requests of one session by tag, and the Tflush algorithm over them (flush(9P)).
+//
+//   oldtag is ...                      Tflush is answered ...
+//   unknown, finished, or its own      at once
+//   another Tflush                     at once; the other is answered in its turn all the same
+//   queued (nothing has happened)      at once, and the request is dropped without a reply
+//   running                            after the request has ended; its AbortSignal is fired
+//
+// A request that was aborted still gets its reply, ahead of the Rflush, unless it failed because of the abort. Several
+// flushes of one request are answered in the order in which they came. Taking a tag off the table and handing over the
+// reply is one synchronous step, so a client that reuses the tag at once is safe and no Rflush overtakes a reply.
+
+import { Abort } from '../common/abort.ts';
+import { errno } from '../common/errno.ts';
+import { ErrnoError, ProtocolError } from '../common/errors.ts';
+import type { MessageName } from '../wire/p9/messages.ts';
+import type { Fid } from './fids.ts';
+
+/** One T-message from its arrival to its reply; also its abort signal. */
+export class Request extends Abort {
+  readonly tag: number;
+  readonly type: MessageName;
+  state: 'queued' | 'running' | 'ended' = 'queued';
+  /** Tags of the Tflushes that wait for this one. */
+  flushes: number[] | undefined;
+  /** The fids that it uses, each once a use. */
+  fids: Fid[] | undefined;
+  /** Gives back what its payload lies in. */
+  release: (() => void) | undefined;
+
+  constructor(tag: number, type: MessageName) {
+    super();
+    this.tag = tag;
+    this.type = type;
+  }
+}
+
+export interface FlushCounts {
+  received: number;
+  /** How many found their request queued, or running. */
+  dropped: number;
+  aborted: number;
+  /** Requests that ended without a reply because of a flush. */
+  suppressed: number;
+}
+
+/** Stands in the table for a Tflush that waits: its tag is taken, and flushing it changes nothing. */
+const FLUSH = Symbol('a Tflush that waits');
+
+export class Requests {
+  readonly #byTag = new Map<number, Request | typeof FLUSH>();
+  readonly #answerFlush: (tag: number) => void;
+  readonly #counts: FlushCounts;
+  #running = 0;
+  #ended = false;
+  #onIdle: (() => void) | undefined;
+
+  /** `answerFlush` sends one Rflush. `counts` is added to. */
+  constructor(answerFlush: (tag: number) => void, counts: FlushCounts) {
+    this.#answerFlush = answerFlush;
+    this.#counts = counts;
+  }
+
+  /** Tags outstanding. */
+  get size(): number {
+    return this.#byTag.size;
+  }
+
+  /** The session is over: nothing is answered any more. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Enters a request. The client may not use a tag twice at a time (intro(9P)). */
+  begin(tag: number, type: MessageName): Request {
+    if (this.#byTag.has(tag)) throw new ProtocolError(`${type} tag ${tag}: that tag is outstanding`);
+    const request = new Request(tag, type);
+    this.#byTag.set(tag, request);
+    return request;
+  }
+
+  run(request: Request): void {
+    request.state = 'running';
+    this.#running++;
+  }
+
+  /** A Tflush. */
+  flush(tag: number, oldtag: number): void {
+    if (this.#byTag.has(tag)) throw new ProtocolError(`Tflush tag ${tag}: that tag is outstanding`);
+    this.#counts.received++;
+    const target = this.#byTag.get(oldtag);
+    if (target === undefined || target === FLUSH) {
+      this.#answerFlush(tag);
+    } else if (target.state === 'queued') {
+      this.#counts.dropped++;
+      this.#drop(target);
+      this.#answerFlush(tag);
+    } else {
+      this.#counts.aborted++;
+      this.#byTag.set(tag, FLUSH);
+      if (target.flushes === undefined) target.flushes = [tag];
+      else target.flushes.push(tag);
+      target.abort();
+    }
+  }
+
+  /**
+   * A request has ended, with `error` or without. `answer` hands its reply over; it is not called when the request was
+   * aborted and failed because of that, or when the session is over.
+   */
+  end(request: Request, error: unknown, answer: () => void): void {
+    request.state = 'ended';
+    this.#running--;
+    this.#byTag.delete(request.tag);
+    try {
+      if (this.#ended) return;
+      if (request.aborted && error instanceof ErrnoError && error.errno === errno.EINTR) this.#counts.suppressed++;
+      else answer();
+      if (request.flushes === undefined) return;
+      for (const tag of request.flushes) {
+        this.#byTag.delete(tag);
+        this.#answerFlush(tag);
+      }
+    } finally {
+      if (this.#ended && this.#running === 0) this.#onIdle?.();
+    }
+  }
+
+  /** Ends the session: aborts everything, without replies. Settles when the last handler has ended. */
+  async stop(): Promise<void> {
+    this.#ended = true;
+    for (const request of [...this.#byTag.values()]) {
+      if (request === FLUSH) continue;
+      if (request.state === 'queued') this.#drop(request);
+      else request.abort();
+    }
+    // no deadline: what a handler still does may change the tree, and the fids under it must not go before it ends
+    if (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
+    this.#byTag.clear();
+  }
+
+  #drop(request: Request): void {
+    request.state = 'ended';
+    this.#byTag.delete(request.tag);
+    request.release?.();
+    request.release = undefined;
+  }
+}

@@ -1,0 +1,61 @@
+// Tauth, Tattach, Tclunk.
+
+import { errno } from '../../common/errno.ts';
+import { NOFID } from '../../wire/p9/constants.ts';
+import type { Body, Message } from '../../wire/p9/messages.ts';
+import { Fid } from '../fids.ts';
+import type { Request } from '../flush.ts';
+import { refuse } from '../refuse.ts';
+import type { Session } from '../session.ts';
+import { type Awaitable, isPromise, type TreeNode, type User } from '../tree.ts';
+import { commit } from './xattr.ts';
+
+/** No authentication is offered. */
+export function auth(): never {
+  refuse(errno.EOPNOTSUPP);
+}
+
+export function attach(session: Session, message: Message<'Tattach'>, request: Request): Awaitable<Body<'Rattach'>> {
+  if (message.afid !== NOFID) refuse(errno.EINVAL);
+  if (message.fid === NOFID) refuse(errno.EINVAL);
+  const user = session.users.find(message.uname, message.nUname) ?? refuse(errno.EPERM);
+  session.fids.reserve(message.fid);
+  try {
+    const node = session.tree.attach(user, message.aname, request);
+    if (!isPromise(node)) return attached(session, message.fid, user, node);
+    return node.then(
+      (found) => attached(session, message.fid, user, found),
+      (error) => {
+        session.fids.cancel(message.fid);
+        throw error;
+      },
+    );
+  } catch (error) {
+    session.fids.cancel(message.fid);
+    throw error;
+  }
+}
+
+function attached(session: Session, fid: number, user: User, node: TreeNode): Body<'Rattach'> {
+  session.fids.add(new Fid(fid, user, node, undefined));
+  return { qid: node.qid };
+}
+
+/**
+ * The fid is gone whatever the answer. Where requests still use it the answer does not wait for them: the number is
+ * free for the client at once, and what the fid holds is let go by the last of them.
+ */
+export function clunk(session: Session, message: Message<'Tclunk'>, request: Request): Awaitable<Body<'Rclunk'>> {
+  const fid = session.fids.remove(message.fid);
+  if (fid.uses > 0) return {};
+  let committing: void | Promise<void>;
+  try {
+    committing = fid.state.kind === 'xattr write' ? commit(fid, fid.state, request) : undefined;
+  } catch (error) {
+    session.fids.destroy(fid);
+    throw error;
+  }
+  if (isPromise(committing)) return committing.finally(() => session.fids.destroy(fid)).then(() => ({}));
+  const closing = session.fids.destroy(fid);
+  return isPromise(closing) ? closing.then(() => ({})) : {};
+}

@@ -1,0 +1,109 @@
+// Twalk: newfid comes into being only when every name was found; what went before a name that was not found is
+// answered with the qids so far. `.` is refused (walk(9P): it is not used), `..` of the root is the root.
+// An open fid may be walked from, as Linux does; it cannot be replaced by the walk, since that would lose its file.
+
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import { NOFID } from '../../wire/p9/constants.ts';
+import type { Body, Message } from '../../wire/p9/messages.ts';
+import type { Qid } from '../../wire/p9/types.ts';
+import { Fid } from '../fids.ts';
+import type { Request } from '../flush.ts';
+import type { Place } from '../places.ts';
+import { refuse } from '../refuse.ts';
+import type { Session } from '../session.ts';
+import { type Awaitable, isPromise, type TreeNode } from '../tree.ts';
+
+/** Where the walk stands: holds one reference to node and place. */
+interface Walk {
+  session: Session;
+  request: Request;
+  from: Fid;
+  newfid: number;
+  names: readonly string[];
+  node: TreeNode;
+  place: Place | undefined;
+  qids: Qid[];
+}
+
+export function walk(session: Session, message: Message<'Twalk'>, request: Request): Awaitable<Body<'Rwalk'>> {
+  const { newfid, names } = message;
+  const from = session.use(request, message.fid);
+  if (from.state.kind.startsWith('xattr') || newfid === NOFID) refuse(errno.EINVAL);
+  if (newfid !== from.number) session.fids.reserve(newfid);
+  else if (names.length === 0) return { qids: [] };
+  else if (from.state.kind !== 'walked') refuse(errno.EINVAL);
+  from.node.retain();
+  if (from.place !== undefined) from.place.refs++;
+  return proceed({ session, request, from, newfid, names, node: from.node, place: from.place, qids: [] });
+}
+
+function proceed(walk: Walk): Awaitable<Body<'Rwalk'>> {
+  const { names, from, request } = walk;
+  try {
+    for (let i = walk.qids.length; i < names.length; i++) {
+      const name = names[i]!;
+      if (name === '' || name === '.' || name.includes('/')) refuse(errno.ENOENT);
+      const next = walk.node.walk(name, from.user, request);
+      if (isPromise(next)) {
+        return next.then(
+          (node) => {
+            step(walk, name, node);
+            return proceed(walk);
+          },
+          (error) => give(walk, error),
+        );
+      }
+      step(walk, name, next);
+    }
+  } catch (error) {
+    return give(walk, error);
+  }
+  return finish(walk);
+}
+
+function step(walk: Walk, name: string, node: TreeNode): void {
+  const { places } = walk.session;
+  const { node: dir, place: up } = walk;
+  if (name !== '..') {
+    walk.place = places.at(dir, name, up);
+  } else if (node === dir) {
+    walk.place = undefined;
+  } else {
+    walk.place = up?.dir === node ? up.up : undefined;
+    if (walk.place !== undefined) walk.place.refs++;
+  }
+  walk.node = node;
+  walk.qids.push({ ...node.qid });
+  places.release(up);
+  dir.release();
+}
+
+/** A name was not found: an error for the first, otherwise the qids of those that were. */
+function give(walk: Walk, error: unknown): Body<'Rwalk'> {
+  const { session, newfid, from, qids, request } = walk;
+  drop(walk);
+  if (newfid !== from.number) session.fids.cancel(newfid);
+  const cancelled = request.aborted && error instanceof ErrnoError && error.errno === errno.EINTR;
+  if (qids.length === 0 || cancelled) throw error;
+  return { qids };
+}
+
+function finish(walk: Walk): Body<'Rwalk'> {
+  const { session, newfid, from, qids } = walk;
+  if (newfid === from.number) {
+    // another request may have taken the fid away, or opened it, while the walk waited
+    if (from.removed || from.state.kind !== 'walked') {
+      drop(walk);
+      refuse(errno.EINVAL);
+    }
+    session.fids.remove(newfid);
+  }
+  session.fids.add(new Fid(newfid, from.user, walk.node, walk.place));
+  return { qids };
+}
+
+function drop(walk: Walk): void {
+  walk.session.places.release(walk.place);
+  walk.node.release();
+}

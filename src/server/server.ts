@@ -1,0 +1,125 @@
+// The embedded 9P2000.L server: a tree, served over sockets, or over any transport that one has in hand.
+// Guarantees: connections know nothing of each other but the tree; close() ends them all, waits until what they held is let
+// go, and closes the tree last.
+
+import { type Logger, silent } from '../common/log.ts';
+import type { Address } from '../transport/address.ts';
+import { type Listener, listenSocket } from '../transport/socket.ts';
+import type { Transport } from '../transport/transport.ts';
+import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
+import type { FlushCounts } from './flush.ts';
+import { Places } from './places.ts';
+import type { Tree } from './tree.ts';
+import { Users } from './users.ts';
+
+export type { Tree } from './tree.ts';
+export { hostTree } from './trees/host.ts';
+export { memoryTree } from './trees/memory.ts';
+
+export interface ServerOptions {
+  readonly tree: Tree;
+  readonly logger?: Logger;
+  /** The largest that is agreed to; default 1 MiB of payload. */
+  readonly msize?: number;
+  readonly users?: Users;
+}
+
+export interface ConnectionStats {
+  peer: string;
+  /** Requests and flushes outstanding. */
+  tags: number;
+  fids: number;
+}
+
+export interface ServerStats {
+  connections: ConnectionStats[];
+  /** Connections ever. */
+  accepted: number;
+  /** Directories in which some fid's file stands; 0 when no fid is beyond the root. */
+  places: number;
+  flushes: FlushCounts;
+}
+
+export class Server {
+  readonly #options: ConnectionOptions;
+  readonly #connections = new Set<Connection>();
+  readonly #listeners: Listener[] = [];
+  #accepted = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor({ tree, logger = silent, msize = DEFAULT_MSIZE, users = new Users() }: ServerOptions) {
+    const flushes = { received: 0, dropped: 0, aborted: 0, suppressed: 0 };
+    this.#options = { tree, logger, msize, users, places: new Places(), flushes };
+  }
+
+  /** The address with the real port. Rejects with ConfigError when it cannot be listened on. */
+  async listen(address: Address): Promise<Address> {
+    const listener = await listenSocket(address, (transport) => this.serveTransport(transport));
+    this.#listeners.push(listener);
+    return listener.address;
+  }
+
+  /** Serves one connection; settles when it has ended and what it held is let go. */
+  serveTransport(transport: Transport): Promise<void> {
+    if (this.#closing !== undefined) {
+      transport.close();
+      return transport.closed.then(() => undefined);
+    }
+    this.#accepted++;
+    this.#options.logger.info({ peer: transport.peer }, 'connection accepted');
+    const connection = new Connection(transport, this.#options);
+    this.#connections.add(connection);
+    return connection.done.finally(() => this.#connections.delete(connection));
+  }
+
+  get stats(): ServerStats {
+    return {
+      connections: [...this.#connections].map(({ peer, tags, fids }) => ({ peer, tags, fids })),
+      accepted: this.#accepted,
+      places: this.#options.places.size,
+      flushes: { ...this.#options.flushes },
+    };
+  }
+
+  /** Ends everything; every call gets the same promise. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const listening = this.#listeners.map((listener) => listener.close());
+    for (const connection of this.#connections) connection.close();
+    // no deadline: a tree that does not heed its abort signals would be closed under its own calls
+    await Promise.all([...this.#connections].map((connection) => connection.done));
+    await Promise.all(listening);
+    await this.#options.tree.close();
+  }
+}
+
+export interface ServeOptions extends ServerOptions {
+  readonly address: Address;
+}
+
+export interface Serving {
+  /** With the real port. */
+  readonly address: Address;
+  readonly server: Server;
+  readonly stats: ServerStats;
+  close(): Promise<void>;
+}
+
+/** Serves a tree at an address until close(). */
+export async function serve(options: ServeOptions): Promise<Serving> {
+  const server = new Server(options);
+  const address = await server.listen(options.address);
+  return {
+    address,
+    server,
+    get stats() {
+      return server.stats;
+    },
+    close: () => server.close(),
+  };
+}

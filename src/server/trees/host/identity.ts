@@ -1,0 +1,43 @@
+// As whom the file system is asked. A server that runs as root takes each user's ids for the length of one synchronous
+// system call, so that permissions, ownership, quotas and ACLs are the kernel's own answer; any other server is asked as
+// itself, whoever the user says to be.
+// Guarantees: when as() returns or throws, the thread is the server's again; nothing else runs in between.
+
+import type { User } from '../../tree.ts';
+import { check, type Syscalls } from './syscalls.ts';
+
+/** A user's file system id that owns nothing, to try with. */
+const NOBODY = 65534;
+
+export class Identity {
+  readonly #sys: Syscalls;
+  readonly #switches: boolean;
+  readonly #groups = new WeakMap<User, Uint32Array>();
+
+  constructor(sys: Syscalls) {
+    this.#sys = sys;
+    this.#switches = process.geteuid?.() === 0 && sys.assume(NOBODY, NOBODY, new Uint32Array(0)) === 0;
+    if (this.#switches) sys.resume();
+  }
+
+  /** Whether `user` has root's privileges over files. */
+  isRoot(user: User): boolean {
+    return this.#switches ? user.uid === 0 : process.geteuid?.() === 0;
+  }
+
+  /** Makes a call as `user`, for what it creates with the group `gid`. */
+  as<T>(user: User, call: () => T, gid: number = user.gid): T {
+    if (!this.#switches || (user.uid === 0 && gid === 0)) return call();
+    let groups = this.#groups.get(user);
+    if (groups === undefined) {
+      groups = Uint32Array.from(user.groups);
+      this.#groups.set(user, groups);
+    }
+    check(this.#sys.assume(user.uid, gid, groups));
+    try {
+      return call();
+    } finally {
+      this.#sys.resume();
+    }
+  }
+}

@@ -1,0 +1,358 @@
+// One file of a host directory: an O_PATH descriptor, which stands for the inode whatever becomes of its names.
+// Guarantees: every operation goes from this descriptor, or from it and one name, so that nothing above is resolved again and
+// no symbolic link is followed; `..` leads no higher than the root, and nowhere from a directory that was moved out of it.
+// Descriptors are as many as nodes; when the process has no more of them, walks fail with EMFILE.
+
+import { errno } from '../../../common/errno.ts';
+import { OPEN, QT, V9FS_MAGIC } from '../../../wire/p9/constants.ts';
+import type { Qid } from '../../../wire/p9/types.ts';
+import { refuse } from '../../refuse.ts';
+import {
+  type Attributes,
+  type Changes,
+  type OpenFile,
+  type Statfs,
+  type TreeNode,
+  type User,
+  XATTR_MAX,
+} from '../../tree.ts';
+import { S } from '../modes.ts';
+import { HostFile } from './file.ts';
+import { HostLocks } from './locks.ts';
+import { check, O, STAT } from './syscalls.ts';
+import { type Identification, pathOf, qidType, type Volume } from './volume.ts';
+
+const NODE_FLAGS = O.PATH;
+/** No directory lies deeper than this many names of two bytes in a path of 64 KiB; it bounds the way up. */
+const DEEPEST = 32768;
+const KEEP = 0xffffffff;
+const TIME = { NOW: 2 ** 30 - 1, OMIT: 2 ** 30 - 2 } as const;
+/** What a client may ask of open(2) here. The rest is a matter of its own machine; O_DIRECTORY is checked, not passed on. */
+const OPEN_FLAGS = OPEN.ACCMODE | OPEN.TRUNC | OPEN.APPEND | OPEN.DSYNC | OPEN.SYNC;
+const AT_REMOVEDIR = 0x200;
+/** One buffer for values that are copied out at once. */
+const scratch = Buffer.allocUnsafeSlow(XATTR_MAX);
+
+export class HostNode implements TreeNode {
+  readonly volume: Volume;
+  readonly fd: number;
+  readonly qid: Qid;
+  readonly #root: HostNode;
+  readonly #id: Identification;
+  #refs = 1;
+  #locks: HostLocks | undefined;
+
+  /** Takes the descriptor over; `volume.stat` is what it looks like. */
+  private constructor(volume: Volume, fd: number, root: HostNode | undefined) {
+    this.volume = volume;
+    this.fd = fd;
+    this.#root = root ?? this;
+    this.#id = volume.identify();
+    const { device, ino } = this.#id;
+    this.qid = { type: qidType(volume.stat[STAT.MODE]!), version: volume.version(), path: pathOf(device, ino) };
+    volume.enter(this.#id, this);
+  }
+
+  static root(volume: Volume, fd: number): HostNode {
+    volume.look(fd);
+    return new HostNode(volume, fd, undefined);
+  }
+
+  get isRoot(): boolean {
+    return this === this.#root;
+  }
+
+  get locks(): HostLocks {
+    this.#locks ??= new HostLocks(this.volume.sys, this.fd);
+    return this.#locks;
+  }
+
+  /** The prefix of qid.path on this file's device. */
+  pathOfSibling(ino: bigint): bigint {
+    return pathOf(this.#id.device, ino);
+  }
+
+  retain(): void {
+    this.#refs++;
+  }
+
+  release(): void {
+    if (--this.#refs > 0) return;
+    this.volume.leave(this.#id);
+    this.volume.sys.close(this.fd);
+  }
+
+  /** The node of an O_PATH descriptor, with a reference. The descriptor is taken over, or closed. */
+  #nodeOf(fd: number): HostNode {
+    const { volume } = this;
+    try {
+      volume.look(fd);
+    } catch (error) {
+      volume.sys.close(fd);
+      throw error;
+    }
+    const { device, ino } = volume.identify();
+    const known = device.nodes.get(ino);
+    if (known === undefined) return new HostNode(volume, fd, this.#root);
+    volume.sys.close(fd);
+    known.qid.version = volume.version();
+    known.#refs++;
+    return known;
+  }
+
+  #look(): void {
+    this.volume.look(this.fd);
+    this.qid.version = this.volume.version();
+  }
+
+  /** A system call as `user`. */
+  #as(user: User, call: () => number, gid?: number): number {
+    return check(this.volume.identity.as(user, call, gid));
+  }
+
+  #mayChange(): void {
+    if (this.volume.readOnly) refuse(errno.EROFS);
+  }
+
+  walk(name: string, user: User): HostNode {
+    if (name === '..') return this.#up(user);
+    return this.#nodeOf(this.#as(user, () => this.volume.sys.openat(this.fd, name, NODE_FLAGS, 0)));
+  }
+
+  #up(user: User): HostNode {
+    if (this.isRoot) {
+      this.#refs++;
+      return this;
+    }
+    const fd = this.#as(user, () => this.volume.sys.openat(this.fd, '..', NODE_FLAGS | O.DIRECTORY, 0));
+    const parent = this.#nodeOf(fd);
+    if (parent.#isBelowRoot()) return parent;
+    parent.release();
+    return refuse(errno.ENOENT);
+  }
+
+  /** Climbs until it meets the root, or the top of the machine's own tree. */
+  #isBelowRoot(): boolean {
+    const { sys } = this.volume;
+    let { fd } = this;
+    let { path } = this.qid;
+    try {
+      for (let level = 0; level < DEEPEST; level++) {
+        if (path === this.#root.qid.path) return true;
+        const above = sys.openat(fd, '..', NODE_FLAGS | O.DIRECTORY, 0);
+        if (fd !== this.fd) sys.close(fd);
+        fd = above;
+        if (fd < 0) return false;
+        this.volume.look(fd);
+        const { device, ino } = this.volume.identify();
+        const next = pathOf(device, ino);
+        if (next === path) return false;
+        path = next;
+      }
+      return false;
+    } finally {
+      if (fd >= 0 && fd !== this.fd) sys.close(fd);
+    }
+  }
+
+  getattr(): Attributes {
+    this.#look();
+    return this.volume.attributes(this.qid);
+  }
+
+  setattr(changes: Changes, file: OpenFile | undefined, user: User): void {
+    this.#mayChange();
+    const { sys } = this.volume;
+    const { fd } = this;
+    const { mode, uid, gid, size, atime, mtime } = changes;
+    if (size !== undefined) {
+      const open = file instanceof HostFile ? file : undefined;
+      if (open !== undefined) this.#as(user, () => sys.ftruncate(open.fd, size));
+      else this.#as(user, () => sys.truncate(fd, size));
+    }
+    if (uid !== undefined || gid !== undefined) this.#as(user, () => sys.chown(fd, uid ?? KEEP, gid ?? KEEP));
+    if (mode !== undefined) {
+      if (this.qid.type & QT.SYMLINK) refuse(errno.EOPNOTSUPP);
+      this.#as(user, () => sys.chmod(fd, mode));
+    }
+    // cutting a file has set it already, with a right that setting times alone may not have
+    const cut = size !== undefined && atime === undefined && mtime === 'now';
+    if ((atime !== undefined || mtime !== undefined) && !cut) {
+      const [a, m] = [timeOf(atime), timeOf(mtime)];
+      this.#as(user, () => sys.utimens(fd, a.sec, a.nsec, m.sec, m.nsec));
+    }
+    this.#look();
+  }
+
+  readlink(): string {
+    if (!(this.qid.type & QT.SYMLINK)) refuse(errno.EINVAL);
+    const length = check(this.volume.sys.readlink(this.fd, scratch));
+    return decode(scratch.subarray(0, length)) ?? refuse(errno.EILSEQ);
+  }
+
+  statfs(): Statfs {
+    const out = new Float64Array(9);
+    check(this.volume.sys.statfs(this.fd, out));
+    const [bsize = 0, blocks = 0, bfree = 0, bavail = 0, files = 0, ffree = 0, low = 0, high = 0, namelen = 0] = out;
+    const fsid = (BigInt(high) << 32n) | BigInt(low);
+    return { fsType: V9FS_MAGIC, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen };
+  }
+
+  open(flags: number, user: User): HostFile {
+    const writes = (flags & OPEN.ACCMODE) !== OPEN.RDONLY || (flags & OPEN.TRUNC) !== 0;
+    if (writes) this.#mayChange();
+    this.#look();
+    const type = this.volume.stat[STAT.MODE]! & S.IFMT;
+    if (type === S.IFLNK) refuse(errno.ELOOP);
+    if (type === S.IFDIR && writes) refuse(errno.EISDIR);
+    if (type !== S.IFDIR && flags & OPEN.DIRECTORY) refuse(errno.ENOTDIR);
+    // what a device or a FIFO does is the business of the client's kernel, and opening one here could block the server
+    if (type !== S.IFREG && type !== S.IFDIR) refuse(errno.ENXIO);
+    const fd = this.#as(user, () => this.volume.sys.reopen(this.fd, (flags & OPEN_FLAGS) | OPEN.NONBLOCK));
+    if (flags & OPEN.TRUNC) this.#look();
+    return new HostFile(this, fd, user);
+  }
+
+  create(name: string, flags: number, mode: number, gid: number, user: User): { node: HostNode; file: HostFile } {
+    const { sys } = this.volume;
+    if (this.volume.readOnly) {
+      if (this.#exists(name, user)) return this.#openExisting(name, flags, user);
+      refuse(errno.EROFS);
+    }
+    const making = (flags & OPEN_FLAGS) | OPEN.NONBLOCK | OPEN.CREATE | OPEN.EXCL;
+    const fd = this.volume.identity.as(user, () => sys.openat(this.fd, name, making, mode & 0o7777), gid);
+    if (fd === -errno.EEXIST && !(flags & OPEN.EXCL)) return this.#openExisting(name, flags, user);
+    check(fd);
+    let node: HostNode;
+    try {
+      node = this.#nodeOf(check(sys.reopen(fd, NODE_FLAGS)));
+    } catch (error) {
+      sys.close(fd);
+      throw error;
+    }
+    return { node, file: new HostFile(node, fd, user) };
+  }
+
+  #exists(name: string, user: User): boolean {
+    return this.volume.identity.as(user, () => this.volume.sys.modeat(this.fd, name)) >= 0;
+  }
+
+  #openExisting(name: string, flags: number, user: User): { node: HostNode; file: HostFile } {
+    if (flags & OPEN.EXCL) refuse(errno.EEXIST);
+    const node = this.walk(name, user);
+    try {
+      if (node.qid.type & QT.DIR) refuse(errno.EISDIR);
+      return { node, file: node.open(flags, user) };
+    } catch (error) {
+      node.release();
+      throw error;
+    }
+  }
+
+  /** The qid of an entry that was just made. */
+  #made(name: string): Qid {
+    const node = this.#nodeOf(check(this.volume.sys.openat(this.fd, name, NODE_FLAGS, 0)));
+    node.release();
+    return node.qid;
+  }
+
+  mkdir(name: string, mode: number, gid: number, user: User): Qid {
+    this.#mayChange();
+    this.#as(user, () => this.volume.sys.mkdirat(this.fd, name, mode & 0o7777), gid);
+    return this.#made(name);
+  }
+
+  symlink(name: string, target: string, gid: number, user: User): Qid {
+    this.#mayChange();
+    this.#as(user, () => this.volume.sys.symlinkat(target, this.fd, name), gid);
+    return this.#made(name);
+  }
+
+  mknod(name: string, mode: number, device: { major: number; minor: number }, gid: number, user: User): Qid {
+    this.#mayChange();
+    const type = mode & S.IFMT || S.IFREG;
+    if (type === S.IFDIR || type === S.IFLNK) refuse(errno.EINVAL);
+    const { major, minor } = device;
+    this.#as(user, () => this.volume.sys.mknodat(this.fd, name, type | (mode & 0o7777), major, minor), gid);
+    return this.#made(name);
+  }
+
+  link(target: TreeNode, name: string, user: User): void {
+    this.#mayChange();
+    const { fd } = hostNode(target);
+    this.#as(user, () => this.volume.sys.linkat(fd, this.fd, name));
+  }
+
+  unlink(name: string, directory: boolean, user: User): void {
+    this.#mayChange();
+    this.#as(user, () => this.volume.sys.unlinkat(this.fd, name, directory ? AT_REMOVEDIR : 0));
+  }
+
+  rename(name: string, to: TreeNode, newName: string, user: User): void {
+    this.#mayChange();
+    const { fd } = hostNode(to);
+    this.#as(user, () => this.volume.sys.renameat(this.fd, name, fd, newName));
+  }
+
+  /**
+   * trusted.* and security.* ask for a capability that is not one over files, so that the kernel would see the server's:
+   * the rules of xattr(7) for those who are not root are applied here.
+   */
+  #checkXattr(name: string, user: User, otherwise: number): void {
+    if (/^(trusted|security)\./.test(name) && !this.volume.identity.isRoot(user)) refuse(otherwise);
+  }
+
+  getxattr(name: string, user: User): Uint8Array {
+    if (name.startsWith('trusted.')) this.#checkXattr(name, user, errno.ENODATA);
+    const length = this.#as(user, () => this.volume.sys.getxattr(this.fd, name, scratch));
+    return Buffer.from(scratch.subarray(0, length));
+  }
+
+  listxattr(user: User): Uint8Array {
+    const length = this.#as(user, () => this.volume.sys.listxattr(this.fd, scratch));
+    const list = Buffer.from(scratch.subarray(0, length));
+    if (this.volume.identity.isRoot(user) || !list.includes('trusted.')) return list;
+    const names = list.toString('latin1').split('\0');
+    return Buffer.from(
+      names
+        .filter((name) => name !== '' && !name.startsWith('trusted.'))
+        .map((name) => `${name}\0`)
+        .join(''),
+      'latin1',
+    );
+  }
+
+  setxattr(name: string, value: Uint8Array, flags: number, user: User): void {
+    this.#mayChange();
+    this.#checkXattr(name, user, errno.EPERM);
+    this.#as(user, () => this.volume.sys.setxattr(this.fd, name, value, flags));
+    this.#look();
+  }
+
+  removexattr(name: string, user: User): void {
+    this.#mayChange();
+    this.#checkXattr(name, user, errno.EPERM);
+    this.#as(user, () => this.volume.sys.removexattr(this.fd, name));
+    this.#look();
+  }
+}
+
+function timeOf(time: { sec: number; nsec: number } | 'now' | undefined): { sec: number; nsec: number } {
+  if (time === undefined) return { sec: 0, nsec: TIME.OMIT };
+  return time === 'now' ? { sec: 0, nsec: TIME.NOW } : time;
+}
+
+function hostNode(node: TreeNode): HostNode {
+  return node instanceof HostNode ? node : refuse(errno.EXDEV);
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The bytes as text; undefined when they are not UTF-8, which 9P requires. */
+export function decode(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined; // the one thing that a fatal decoder throws for
+  }
+}

@@ -1,0 +1,131 @@
+// What the nodes of one host tree share: the system calls, the identity, and the table by which one inode is one node.
+// Guarantees: two descriptors of the same inode become one node, and one descriptor stays open; qid.path is the inode number
+// on the first device and differs between devices. It is not good for ever: a file system may give the number of a
+// deleted file to a new one, though never while a node holds it.
+
+import { GETATTR, QT } from '../../../wire/p9/constants.ts';
+import type { Qid } from '../../../wire/p9/types.ts';
+import type { Attributes } from '../../tree.ts';
+import { encodeDevice, S } from '../modes.ts';
+import type { Identity } from './identity.ts';
+import type { HostNode } from './node.ts';
+import { check, STAT, type Syscalls } from './syscalls.ts';
+
+const TWO32 = 2 ** 32;
+/** Device numbers stand above these bits of a qid.path. */
+const DEVICE_SHIFT = 48n;
+
+interface Device {
+  readonly prefix: bigint;
+  readonly nodes: Map<number | bigint, HostNode>;
+}
+
+/** Which inode stat() spoke of. */
+export interface Identification {
+  device: Device;
+  ino: number | bigint;
+}
+
+export class Volume {
+  readonly sys: Syscalls;
+  readonly identity: Identity;
+  readonly readOnly: boolean;
+  /** Of the last look(). */
+  readonly stat = new Float64Array(STAT.COUNT);
+  readonly #devices = new Map<number, Device>();
+  #open = 0;
+
+  constructor(sys: Syscalls, identity: Identity, readOnly: boolean) {
+    this.sys = sys;
+    this.identity = identity;
+    this.readOnly = readOnly;
+  }
+
+  /** Nodes, each with one descriptor; for leak checks. */
+  get nodes(): number {
+    return this.#open;
+  }
+
+  /** Reads the attributes of a descriptor into `stat`. */
+  look(fd: number): void {
+    check(this.sys.stat(fd, this.stat));
+  }
+
+  identify(): Identification {
+    const { stat } = this;
+    const number = stat[STAT.DEV_MAJOR]! * TWO32 + stat[STAT.DEV_MINOR]!;
+    let device = this.#devices.get(number);
+    if (device === undefined) {
+      device = { prefix: BigInt(this.#devices.size) << DEVICE_SHIFT, nodes: new Map() };
+      this.#devices.set(number, device);
+    }
+    return { device, ino: inoOf(stat[STAT.INO_LOW]!, stat[STAT.INO_HIGH]!) };
+  }
+
+  enter({ device, ino }: Identification, node: HostNode): void {
+    device.nodes.set(ino, node);
+    this.#open++;
+  }
+
+  leave({ device, ino }: Identification): void {
+    device.nodes.delete(ino);
+    this.#open--;
+  }
+
+  /** The attributes in `stat`, of a file whose qid is given. */
+  attributes(qid: Qid): Attributes {
+    const { stat } = this;
+    const born = stat[STAT.BTIME + 1]! >= 0;
+    return {
+      valid: born ? GETATTR.BASIC | GETATTR.BTIME : GETATTR.BASIC,
+      qid,
+      mode: stat[STAT.MODE]!,
+      nlink: stat[STAT.NLINK]!,
+      uid: stat[STAT.UID]!,
+      gid: stat[STAT.GID]!,
+      rdev: encodeDevice(stat[STAT.RDEV_MAJOR]!, stat[STAT.RDEV_MINOR]!),
+      size: stat[STAT.SIZE]!,
+      blksize: stat[STAT.BLKSIZE]!,
+      blocks: stat[STAT.BLOCKS]!,
+      atime: stat[STAT.ATIME]!,
+      atimeNsec: stat[STAT.ATIME + 1]!,
+      mtime: stat[STAT.MTIME]!,
+      mtimeNsec: stat[STAT.MTIME + 1]!,
+      ctime: stat[STAT.CTIME]!,
+      ctimeNsec: stat[STAT.CTIME + 1]!,
+      btime: born ? stat[STAT.BTIME]! : 0,
+      btimeNsec: born ? stat[STAT.BTIME + 1]! : 0,
+      gen: 0n,
+      dataVersion: 0n,
+    };
+  }
+
+  /** Moves with every change of content or attributes, since ctime does; never 0. */
+  version(): number {
+    const { stat } = this;
+    let hash = 0;
+    for (const field of VERSION_FIELDS) {
+      const value = stat[field]!;
+      hash = Math.imul(hash ^ (value | 0), 0x9e3779b1);
+      hash = Math.imul(hash ^ (hash >>> 15) ^ Math.floor(value / TWO32), 0x85ebca6b);
+    }
+    return (hash ^ (hash >>> 13)) >>> 0 || 1;
+  }
+}
+
+const VERSION_FIELDS = [STAT.SIZE, STAT.MTIME, STAT.MTIME + 1, STAT.CTIME, STAT.CTIME + 1];
+
+/** As a number where one holds it. */
+function inoOf(low: number, high: number): number | bigint {
+  return high < 0x200000 ? high * TWO32 + low : (BigInt(high) << 32n) | BigInt(low);
+}
+
+export function pathOf(device: Device, ino: number | bigint): bigint {
+  return BigInt(ino) ^ device.prefix;
+}
+
+/** QT bits of a file type. */
+export function qidType(mode: number): number {
+  const type = mode & S.IFMT;
+  return type === S.IFDIR ? QT.DIR : type === S.IFLNK ? QT.SYMLINK : QT.FILE;
+}
