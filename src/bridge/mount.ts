@@ -113,7 +113,10 @@ async function lookAtRoot(session: Session, users: Users, settings: MountSetting
   const seconds = settings.connectTimeout / 1000;
   // nothing but this start uses the connection yet, so ending it is how a server that says nothing is given up
   const giveUp = (why: string) => session.connection.fail(new ConnectionError(`${where}: ${why}`));
-  const clock = setTimeout(() => giveUp(`the root did not answer within ${seconds} s`), settings.connectTimeout);
+  const clock = setTimeout(
+    () => giveUp(`the server did not answer the attach within ${seconds} s`),
+    settings.connectTimeout,
+  );
   const cancel = () => giveUp('given up');
   if (settings.signal?.aborted) cancel();
   settings.signal?.addEventListener('abort', cancel, { once: true });

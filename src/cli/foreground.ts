@@ -50,7 +50,7 @@ export async function runMount(settings: MountSettings, { live, logger }: Watch)
       if (state.kind !== 'unmounting') return; // detached meanwhile
       if (!(error instanceof ConfigError)) throw error;
       const users = (await usersOf(mounted.mountpoint)).join(', ');
-      complain(`${mounted.mountpoint} is busy${users === '' ? '' : ` (${users})`}: detached all the same`);
+      complain(`${mounted.mountpoint} is busy${users === '' ? '' : `, in use by ${users}`}: detached all the same`);
       await detach(mounted);
     }
   };
@@ -87,10 +87,18 @@ export async function runMount(settings: MountSettings, { live, logger }: Watch)
   try {
     const mounted = await Promise.race([mount({ ...settings, signal: start }), cut.then(() => never())]);
     state = { kind: 'live', mount: mounted };
+    logger.info({ source: settings.source, mountpoint: mounted.mountpoint }, 'mounted');
     live(mounted);
     // a signal may have come in the very last moment of the start
     if (start.aborted) await unmount(mounted);
-    return await Promise.race([mounted.done.then(() => EXIT.ok), cut]);
+    const end = await Promise.race([mounted.done, cut]);
+    logger.info({ end }, 'ended');
+    if (typeof end === 'number') return end;
+    if (end.how === 'unmounted' || end.how === 'stopped') return EXIT.ok;
+    // the connection ended under the mount, which is dead now, but still in everybody's way
+    complain(`${mounted.mountpoint}: the kernel's connection ended (${end.error?.message ?? 'aborted'}); detached`);
+    await detach(mounted);
+    return EXIT.failure;
   } catch (error) {
     if (start.aborted && state.kind === 'starting') return EXIT.interrupted;
     throw error;

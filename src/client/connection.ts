@@ -190,8 +190,9 @@ function exchange(
   handler: { frames: Frames },
   start: () => void,
 ): Promise<Message<'Rversion'>> {
-  const { signal, timeout } = options;
+  const { signal, timeout, logger = silent } = options;
   const peer = transport.peer;
+  const question = { msize, version: VERSION.dotl };
   return new Promise((resolve, reject) => {
     const clock =
       timeout === undefined
@@ -213,6 +214,7 @@ function exchange(
     handler.frames = {
       frame(bytes, begin, end, payload) {
         const message = dotlCodec.decode(bytes, begin, end, payload);
+        logger.trace({ tag: message.tag }, `< ${dotlCodec.format(message)}`);
         if (message.type === 'Rversion') {
           settle();
           resolve(message);
@@ -231,7 +233,8 @@ function exchange(
       fail(error ?? new ConnectionError(`${peer}: the server hung up on Tversion; ${HINT}`));
     });
     start();
-    const frame = dotlCodec.encode('Tversion', NOTAG, { msize, version: VERSION.dotl });
+    logger.trace({ tag: NOTAG }, `> ${dotlCodec.format({ type: 'Tversion', tag: NOTAG, ...question })}`);
+    const frame = dotlCodec.encode('Tversion', NOTAG, question);
     transport.send(frame.head);
   });
 }

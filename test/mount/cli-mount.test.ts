@@ -1,0 +1,258 @@
+// `ninefs mount` and `ninefs umount` as processes, against the embedded server: how a mount begins, what it shows, how
+// it ends, by whoever's hand.
+
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findMount } from '../../src/fuse/mountinfo.ts';
+import { type Cli, ninefs, start, startServer } from '../support/cli.ts';
+import { output, shell } from '../support/shell.ts';
+import { withTempDir } from '../support/tempdir.ts';
+import { until } from '../support/until.ts';
+
+let server: Cli & { address: string };
+
+beforeAll(async () => {
+  server = await startServer('memory:');
+});
+afterAll(() => server.kill());
+
+interface Place {
+  dir: string;
+  mountpoint: string;
+  log: string;
+}
+
+function withPlace(body: (place: Place) => Promise<void>): Promise<void> {
+  return withTempDir(async (dir) => {
+    const mountpoint = join(dir, 'mnt');
+    await mkdir(mountpoint);
+    await body({ dir, mountpoint, log: join(dir, 'log') });
+  });
+}
+
+/** Mounts in the background with a log; returns the daemon's pid. */
+async function mountLogged({ mountpoint, log }: Place, ...args: string[]): Promise<number> {
+  expect(await ninefs(['mount', server.address, mountpoint, '-o', `log=${log}`, ...args])).toEqual({
+    code: 0,
+    signal: null,
+    stdout: '',
+    stderr: '',
+  });
+  await until('a line in the log', () => existsSync(log));
+  await until('the pid in the log', async () => (await readFile(log, 'utf8')).includes('\n'));
+  const [first = ''] = (await readFile(log, 'utf8')).split('\n');
+  return (JSON.parse(first) as { pid: number }).pid;
+}
+
+const isRunning = (pid: number) => existsSync(`/proc/${pid}`);
+const daemonEnds = (pid: number) => until(`process ${pid} has ended`, () => !isRunning(pid));
+
+describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
+  test('in the background is live when the command returns, and is ended by umount', () =>
+    withPlace(async (place) => {
+      const pid = await mountLogged(place);
+      expect(await findMount(place.mountpoint)).toMatchObject({ type: 'fuse.ninefs', source: server.address });
+      const name = `file-${pid}`;
+      expect(await output(`echo text > ${name} && cat ${name} && rm ${name}`, { cwd: place.mountpoint })).toBe(
+        'text\n',
+      );
+      expect(isRunning(pid)).toBe(true);
+      expect(await ninefs(['umount', place.mountpoint])).toMatchObject({ code: 0, stdout: '', stderr: '' });
+      expect(await findMount(place.mountpoint)).toBeUndefined();
+      await daemonEnds(pid);
+    }));
+
+  test('keeps no directory busy and has no terminal', () =>
+    withPlace(async (place) => {
+      const pid = await mountLogged(place);
+      expect(await output(`readlink /proc/${pid}/cwd`)).toBe('/\n');
+      expect(await output(`readlink /proc/${pid}/fd/0 /proc/${pid}/fd/1 /proc/${pid}/fd/2`)).toBe(
+        '/dev/null\n/dev/null\n/dev/null\n',
+      );
+      const [, , , , , session] = (await readFile(`/proc/${pid}/stat`, 'latin1')).split(' ');
+      expect(Number(session)).toBe(pid);
+      await ninefs(['umount', place.mountpoint]);
+      await daemonEnds(pid);
+    }));
+
+  test('takes a relative mountpoint, and one that is not empty', () =>
+    withPlace(async ({ dir, mountpoint }) => {
+      await output('touch covered', { cwd: mountpoint });
+      expect(await ninefs(['mount', server.address, 'mnt'], { cwd: dir })).toMatchObject({ code: 0 });
+      expect(await findMount(mountpoint)).toBeDefined();
+      expect((await shell('ls', { cwd: mountpoint })).stdout).not.toContain('covered');
+      expect(await ninefs(['umount', './mnt/'], { cwd: dir })).toMatchObject({ code: 0 });
+      expect(await output('ls', { cwd: mountpoint })).toBe('covered\n');
+    }));
+
+  test('by port=, with fsname= and the flags of mount(8) in /proc/mounts', () =>
+    withPlace(async (place) => {
+      const port = server.address.split('!')[2];
+      const options = `port=${port},fsname=a b\\,c,ro,noexec,noatime,sync,dirsync,_netdev,x-systemd.automount,nofail`;
+      expect(await ninefs(['mount', '127.0.0.1', place.mountpoint, '-o', options])).toMatchObject({ code: 0 });
+      const info = await findMount(place.mountpoint);
+      expect(info?.source).toBe('a b,c');
+      const shown = [...(info?.options ?? []), ...(info?.superOptions ?? [])];
+      expect(shown).toEqual(expect.arrayContaining(['ro', 'nosuid', 'nodev', 'noexec', 'noatime', 'sync', 'dirsync']));
+      expect(await shell('touch x', { cwd: place.mountpoint })).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('Read-only file system') as string,
+      });
+      await ninefs(['umount', place.mountpoint]);
+    }));
+
+  test("as mount(8) asks for it: the helper's way, without the word mount", () =>
+    withPlace(async ({ mountpoint }) => {
+      expect(await ninefs([server.address, mountpoint, '-o', 'rw,nofail,_netdev,dev,suid'])).toMatchObject({ code: 0 });
+      expect((await findMount(mountpoint))?.options).not.toContain('nosuid');
+      await ninefs(['umount', mountpoint]);
+    }));
+});
+
+describe.skipIf(!existsSync('/dev/fuse'))('in the foreground', () => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s unmounts', (signal) =>
+    withPlace(async ({ mountpoint }) => {
+      const cli = start(['mount', server.address, mountpoint, '-f']);
+      try {
+        await cli.output(/mounted/);
+        expect(cli.stdout).toBe(`mounted ${server.address} on ${mountpoint}\n`);
+        expect(await findMount(mountpoint)).toBeDefined();
+        expect(await cli.stop(signal)).toMatchObject({ code: 0, signal: null });
+        expect(await findMount(mountpoint)).toBeUndefined();
+      } finally {
+        await cli.kill();
+      }
+    }),
+  );
+
+  test('logs JSON when stderr is no terminal, and at trace every 9P and FUSE message', () =>
+    withPlace(async ({ mountpoint }) => {
+      const cli = start(['mount', server.address, mountpoint, '-f', '--loglevel', 'trace']);
+      try {
+        await cli.output(/mounted/);
+        await shell('ls -l', { cwd: mountpoint });
+        const { stderr } = await cli.stop();
+        const lines = stderr
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as { component: string; msg: string });
+        const of = (component: string) => lines.filter((line) => line.component === component).map((line) => line.msg);
+        for (const message of ['Tversion', 'Rversion', 'Tattach', 'Tgetattr', 'Rgetattr', 'Treaddir']) {
+          expect(
+            of('client').some((text) => text.includes(message)),
+            message,
+          ).toBe(true);
+        }
+        for (const message of ['INIT', 'OPENDIR', 'READDIR']) {
+          expect(
+            of('fuse').some((text) => text.includes(message)),
+            message,
+          ).toBe(true);
+        }
+      } finally {
+        await cli.kill();
+      }
+    }));
+
+  test('unmounted by somebody else, it ends well', () =>
+    withPlace(async ({ mountpoint }) => {
+      const cli = start(['mount', server.address, mountpoint, '-f']);
+      try {
+        await cli.output(/mounted/);
+        await output(`umount ${mountpoint}`);
+        expect(await cli.ended()).toMatchObject({ code: 0, signal: null });
+      } finally {
+        await cli.kill();
+      }
+    }));
+
+  test('busy at a signal: says who uses it, detaches and ends', () =>
+    withPlace(async ({ mountpoint }) => {
+      const cli = start(['mount', server.address, mountpoint, '-f']);
+      const user = start(['serve', 'memory:', '--listen', 'tcp!127.0.0.1!0'], { cwd: '/' });
+      try {
+        await cli.output(/mounted/);
+        const holder = shell('echo ready > ready; read line < /dev/zero', { cwd: mountpoint, timeout: 20_000 });
+        holder.catch(() => undefined); // killed by its deadline, should the test fail
+        await until('the user is in the mount', () => existsSync(join(mountpoint, 'ready')));
+        cli.process.kill('SIGTERM');
+        await cli.output(/is busy, in use by .*its working directory\): detached/, 'stderr');
+        expect(await cli.ended()).toMatchObject({ code: 0 });
+        expect(await findMount(mountpoint)).toBeUndefined();
+      } finally {
+        await user.kill();
+        await cli.kill();
+      }
+    }));
+});
+
+describe.skipIf(!existsSync('/dev/fuse'))('umount', () => {
+  test('of a busy mount is refused with its users, and done with -l', () =>
+    withPlace(async (place) => {
+      const pid = await mountLogged(place);
+      const cli = start(['serve', 'memory:', '--listen', 'tcp!127.0.0.1!0'], { cwd: place.mountpoint });
+      try {
+        await cli.output(/listening/);
+        const refused = await ninefs(['umount', place.mountpoint]);
+        expect(refused).toMatchObject({ code: 1, stdout: '' });
+        expect(refused.stderr).toMatch(/^ninefs: .* is busy, in use by .*working directory.*-l\n$/);
+        expect(await findMount(place.mountpoint)).toBeDefined();
+        expect(await ninefs(['umount', '-l', place.mountpoint])).toMatchObject({ code: 0, stderr: '' });
+        expect(await findMount(place.mountpoint)).toBeUndefined();
+        expect(isRunning(pid)).toBe(true);
+      } finally {
+        await cli.kill();
+      }
+      await daemonEnds(pid); // its last user has left
+    }));
+
+  test('leaves what is not ours alone', () =>
+    withPlace(async ({ mountpoint }) => {
+      await output(`mount -t tmpfs none ${mountpoint}`);
+      const { code, stderr } = await ninefs(['umount', mountpoint]);
+      expect(code).toBe(1);
+      expect(stderr).toBe(
+        `ninefs: what is mounted on ${mountpoint} is not ours (type tmpfs, not fuse.ninefs): use umount\n`,
+      );
+      expect(await findMount(mountpoint)).toBeDefined();
+    }));
+
+  test('of what is not mounted', () =>
+    withPlace(async ({ mountpoint }) => {
+      const { code, stderr } = await ninefs(['umount', mountpoint]);
+      expect(code).toBe(1);
+      expect(stderr).toBe(`ninefs: nothing is mounted on ${mountpoint}: /proc/mounts lists what is\n`);
+    }));
+});
+
+describe.skipIf(!existsSync('/dev/fuse'))('a mount whose daemon was killed', () => {
+  test('is called stale, with the way to clear it; force clears it', () =>
+    withPlace(async (place) => {
+      const pid = await mountLogged(place);
+      process.kill(pid, 'SIGKILL');
+      await daemonEnds(pid);
+      await until('the mount is stale', async () =>
+        (await shell(`ls ${place.mountpoint}`)).stderr.includes('endpoint is not connected'),
+      );
+      const refused = await ninefs(['mount', server.address, place.mountpoint]);
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toMatch(
+        /^ninefs: mountpoint .* is stale \(Transport endpoint is not connected\): clear it with .*-o force\n$/,
+      );
+      expect(await ninefs(['mount', server.address, place.mountpoint, '-o', 'force'])).toMatchObject({ code: 0 });
+      expect((await shell('ls', { cwd: place.mountpoint })).code).toBe(0);
+      expect(await ninefs(['umount', place.mountpoint])).toMatchObject({ code: 0 });
+      expect(await findMount(place.mountpoint)).toBeUndefined();
+    }));
+
+  test('is cleared by umount', () =>
+    withPlace(async (place) => {
+      const pid = await mountLogged(place);
+      process.kill(pid, 'SIGKILL');
+      await daemonEnds(pid);
+      expect(await ninefs(['umount', place.mountpoint])).toMatchObject({ code: 0, stderr: '' });
+      expect(await findMount(place.mountpoint)).toBeUndefined();
+    }));
+});
