@@ -230,7 +230,9 @@ function exchange(
     signal?.addEventListener('abort', cancel, { once: true });
     if (signal?.aborted) cancel();
     void transport.closed.then((error) => {
-      fail(error ?? new ConnectionError(`${peer}: the server hung up on Tversion; ${HINT}`));
+      // a reset says no more than an orderly end here, and less to whoever reads it
+      const hungUp = new ConnectionError(`${peer}: the server hung up on Tversion; ${HINT}`, { cause: error });
+      fail(error === undefined || error instanceof ConnectionError ? hungUp : error);
     });
     start();
     logger.trace({ tag: NOTAG }, `> ${dotlCodec.format({ type: 'Tversion', tag: NOTAG, ...question })}`);

@@ -46,8 +46,13 @@ async function mountLogged({ mountpoint, log }: Place, ...args: string[]): Promi
   return (JSON.parse(first) as { pid: number }).pid;
 }
 
-const isRunning = (pid: number) => existsSync(`/proc/${pid}`);
-const daemonEnds = (pid: number) => until(`process ${pid} has ended`, () => !isRunning(pid));
+/** One that has ended, and that nobody has waited for yet, is a zombie. */
+async function isRunning(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
+  return stat !== '' && !/\) Z /.test(stat);
+}
+
+const daemonEnds = (pid: number) => until(`process ${pid} has ended`, async () => !(await isRunning(pid)));
 
 describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
   test('in the background is live when the command returns, and is ended by umount', () =>
@@ -58,7 +63,7 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
       expect(await output(`echo text > ${name} && cat ${name} && rm ${name}`, { cwd: place.mountpoint })).toBe(
         'text\n',
       );
-      expect(isRunning(pid)).toBe(true);
+      expect(await isRunning(pid)).toBe(true);
       expect(await ninefs(['umount', place.mountpoint])).toMatchObject({ code: 0, stdout: '', stderr: '' });
       expect(await findMount(place.mountpoint)).toBeUndefined();
       await daemonEnds(pid);
@@ -201,7 +206,7 @@ describe.skipIf(!existsSync('/dev/fuse'))('umount', () => {
         expect(await findMount(place.mountpoint)).toBeDefined();
         expect(await ninefs(['umount', '-l', place.mountpoint])).toMatchObject({ code: 0, stderr: '' });
         expect(await findMount(place.mountpoint)).toBeUndefined();
-        expect(isRunning(pid)).toBe(true);
+        expect(await isRunning(pid)).toBe(true);
       } finally {
         await cli.kill();
       }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMount } from '../../src/fuse/mountinfo.ts';
 import { type Cli, type CliResult, ninefs, ninefsPath, start, startServer } from '../support/cli.ts';
+import { as, inNamespace, OPEN_DEVICE, quote } from '../support/namespace.ts';
 import { answering, type FakeServer, greeting, hangingUp, mute, versionOnly } from '../support/servers.ts';
 import { shell } from '../support/shell.ts';
 import { withTempDir } from '../support/tempdir.ts';
@@ -180,26 +181,20 @@ describe.skipIf(!existsSync('/dev/fuse'))('the mountpoint', () => {
     }));
 });
 
-/** Runs the command in a mount namespace of its own, after `prepare` has changed what it sees. */
-async function inNamespace(prepare: string, args: readonly string[], user = ''): Promise<CliResult> {
-  const words = [process.execPath, ninefsPath, ...args].map((word) => `'${word}'`).join(' ');
-  const { code, stdout, stderr } = await shell(
-    `unshare -m --propagation private sh -ec '${prepare}; exec "$@"' sh ${user} ${words}`,
-  );
-  return { code, signal: null, stdout, stderr };
+/** Runs the command after `prepare` has changed what it sees of the machine. */
+async function withMachine(prepare: string, args: readonly string[], user = ''): Promise<CliResult> {
+  const words = [process.execPath, ninefsPath, ...args].map(quote).join(' ');
+  return { ...(await inNamespace(`${prepare}; exec ${user} ${words}`)), signal: null };
 }
 
-/** Open to all, as udev makes it, whatever this machine has. In the namespace alone. */
-const OPEN_DEVICE = 'mount -t tmpfs none /media; mknod -m 666 /media/fuse c 10 229; mount --bind /media/fuse /dev/fuse';
-
-const NOBODY = 'setpriv --reuid=65534 --regid=65534 --clear-groups';
+const NOBODY = as(65534);
 
 describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0)('the machine', () => {
   test('has no /dev/fuse', () =>
     withMountpoint(async (mountpoint) => {
       const hidden =
         'mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/zero c 1 5; mknod -m 666 /dev/urandom c 1 9';
-      const result = await inNamespace(hidden, ['mount', server.address, mountpoint]);
+      const result = await withMachine(hidden, ['mount', server.address, mountpoint]);
       expectRefusal(result, /no \/dev\/fuse: load the module \(modprobe fuse\), or give the container the device/);
     }));
 
@@ -207,14 +202,14 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0)('the machi
     withMountpoint(async (mountpoint) => {
       await shell(`chmod 755 ${join(mountpoint, '..')}; chown 65534 ${mountpoint}`);
       const hidden = `${OPEN_DEVICE}; for f in /usr/bin/fusermount3 /bin/fusermount3; do mount --bind /dev/null $f; done`;
-      const result = await inNamespace(hidden, ['mount', server.address, mountpoint], NOBODY);
+      const result = await withMachine(hidden, ['mount', server.address, mountpoint], NOBODY);
       expectRefusal(result, /no fusermount3, .*: install the package fuse3/);
     }));
 
   test('does not permit allow_other to users', () =>
     withMountpoint(async (mountpoint) => {
       await shell(`chmod 755 ${join(mountpoint, '..')}; chown 65534 ${mountpoint}`);
-      const result = await inNamespace(
+      const result = await withMachine(
         `${OPEN_DEVICE}; mount --bind /dev/null /etc/fuse.conf`,
         ['mount', server.address, mountpoint, '-o', 'allow_other'],
         NOBODY,
