@@ -1,0 +1,244 @@
+// A mount whose server says what no server may: the connection is given up (or the entry dropped), what was in flight
+// and what comes after gets EIO, nothing hangs, the mount can be unmounted and its daemon ends.
+
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectionOf } from '../../src/fuse/connection.ts';
+import { findMount } from '../../src/fuse/mountinfo.ts';
+import { type Cli, ninefs, startServer } from '../support/cli.ts';
+import { shell } from '../support/shell.ts';
+import { type Tamper, type TamperProxy, tamperProxy } from '../support/tamper.ts';
+import { withTempDir } from '../support/tempdir.ts';
+import { until } from '../support/until.ts';
+
+const Rlerror = 7;
+const Rreadlink = 23;
+const Rgetattr = 25;
+const Rreaddir = 41;
+const Rwalk = 111;
+const Rread = 117;
+const SHORT = { timeout: 10_000 };
+
+let server: Cli & { address: string };
+let proxy: TamperProxy;
+
+beforeAll(async () => {
+  server = await startServer('memory:');
+  proxy = await tamperProxy(server.address);
+});
+afterAll(async () => {
+  await proxy.close();
+  await server.kill();
+});
+
+/** Mounts through the proxy, with `file`, `link` and `list/{aaa,bbb}` in it. */
+async function mounted(body: (mountpoint: string, log: () => Promise<string>) => Promise<void>): Promise<void> {
+  await withTempDir(async (dir) => {
+    const mountpoint = join(dir, 'mnt');
+    const log = join(dir, 'log');
+    await mkdir(mountpoint);
+    proxy.tamper = undefined;
+    const options = `cache=none,log=${log},loglevel=info`;
+    expect((await ninefs(['mount', proxy.address, mountpoint, '-o', options])).stderr).toBe('');
+    const fill = 'mkdir -p list; echo content > file; ln -sf file link; echo a > list/aaa; echo b > list/bbb';
+    // not by the cwd option: spawn would wait for the mount, and the proxy that it needs runs in this process
+    expect((await shell(`cd ${mountpoint} && ${fill}`)).code).toBe(0);
+    try {
+      await body(mountpoint, () => readFile(log, 'utf8'));
+    } finally {
+      proxy.tamper = undefined;
+      if ((await findMount(mountpoint)) !== undefined) {
+        const end = await ninefs(['umount', mountpoint]);
+        expect(end.stderr).toBe('');
+      }
+    }
+    const [first = '{}'] = (await readFile(log, 'utf8')).split('\n');
+    const { pid } = JSON.parse(first) as { pid: number };
+    await until(`the daemon ${pid} has ended`, () => !existsSync(`/proc/${pid}`));
+    await until('the proxy has no connection left', () => proxy.connections === 0);
+  });
+}
+
+/** Changes the first frame of a type, and lets everything else through. */
+function once(type: number, change: Tamper): Tamper {
+  let done = false;
+  return (frame) => {
+    if (done || frame[4] !== type) return frame;
+    done = true;
+    return change(frame);
+  };
+}
+
+function edit(change: (copy: Buffer) => void): (frame: Buffer) => Buffer {
+  return (frame) => {
+    const copy = Buffer.from(frame);
+    change(copy);
+    return copy;
+  };
+}
+
+function rlerror(frame: Buffer, number: number): Buffer {
+  const reply = Buffer.alloc(11);
+  reply.writeUInt32LE(11, 0);
+  reply[4] = Rlerror;
+  frame.copy(reply, 5, 5, 7);
+  reply.writeUInt32LE(number, 7);
+  return reply;
+}
+
+/** An Rreadlink whose text is these bytes. */
+function target(frame: Buffer, text: Buffer): Buffer {
+  const reply = Buffer.concat([frame.subarray(0, 7), Buffer.alloc(2), text]);
+  reply.writeUInt32LE(reply.length, 0);
+  reply.writeUInt16LE(text.length, 7);
+  return reply;
+}
+
+const fatal: [name: string, tamper: () => Tamper, command: string][] = [
+  [
+    'a frame shorter than its header',
+    () =>
+      once(
+        Rgetattr,
+        edit((f) => f.writeUInt32LE(6, 0)),
+      ),
+    'stat file',
+  ],
+  [
+    'a frame longer than msize',
+    () =>
+      once(
+        Rgetattr,
+        edit((f) => f.writeUInt32LE(0x7fffffff, 0)),
+      ),
+    'stat file',
+  ],
+  [
+    'a frame of unknown type',
+    () =>
+      once(
+        Rgetattr,
+        edit((f) => f.fill(251, 4, 5)),
+      ),
+    'stat file',
+  ],
+  [
+    'a T-message in answer',
+    () =>
+      once(
+        Rgetattr,
+        edit((f) => f.fill(24, 4, 5)),
+      ),
+    'stat file',
+  ],
+  [
+    'a reply to another request',
+    () =>
+      once(
+        Rgetattr,
+        edit((f) => f.fill(Rwalk, 4, 5)),
+      ),
+    'stat file',
+  ],
+  [
+    'a tag that is not outstanding',
+    () =>
+      once(
+        Rgetattr,
+        edit((f) => f.writeUInt16LE(777, 5)),
+      ),
+    'stat file',
+  ],
+  ['the same reply twice', () => once(Rgetattr, (f) => [f, f]), 'stat file; stat file; stat file'],
+  ['more data than was asked for', () => once(Rread, (f) => bigger(f)), 'cat file'],
+  [
+    'a count that is not that of the data',
+    () =>
+      once(
+        Rread,
+        edit((f) => f.writeUInt32LE(3, 7)),
+      ),
+    'cat file',
+  ],
+  [
+    'more qids than names',
+    () =>
+      once(
+        Rwalk,
+        edit((f) => f.writeUInt16LE(999, 7)),
+      ),
+    'stat list/aaa',
+  ],
+  ['text that is not UTF-8', () => once(Rreadlink, (f) => target(f, Buffer.from([0xc3, 0x28]))), 'readlink link'],
+  ['text with a NUL', () => once(Rreadlink, (f) => target(f, Buffer.from('fi\0e'))), 'readlink link'],
+  ['errno 0', () => once(Rgetattr, (f) => rlerror(f, 0)), 'stat file'],
+  ['errno 2^31', () => once(Rgetattr, (f) => rlerror(f, 2 ** 31)), 'stat file'],
+  ['a listing that ends within an entry', () => once(Rreaddir, (f) => shorter(f)), 'ls list'],
+];
+
+/** An Rread that claims and holds a mebibyte. */
+function bigger(frame: Buffer): Buffer {
+  const reply = Buffer.alloc(11 + 2 ** 20 - 24 * 1024);
+  frame.copy(reply, 0, 0, 11);
+  reply.writeUInt32LE(reply.length, 0);
+  reply.writeUInt32LE(reply.length - 11, 7);
+  return reply;
+}
+
+function shorter(frame: Buffer): Buffer {
+  const reply = Buffer.from(frame.subarray(0, frame.length - 2));
+  reply.writeUInt32LE(reply.length, 0);
+  reply.writeUInt32LE(reply.length - 11, 7);
+  return reply;
+}
+
+/** Every call fails with EIO, at once, for good. */
+async function isDead(mountpoint: string): Promise<void> {
+  for (const command of ['stat', 'cat', 'ls', 'touch']) {
+    const { code, stderr } = await shell(`${command} ${mountpoint}/file`, SHORT);
+    expect(code, command).not.toBe(0);
+    expect(stderr, command).toContain('Input/output error');
+  }
+  expect(await (await connectionOf(mountpoint))?.waiting()).toBe(0);
+}
+
+describe.skipIf(!existsSync('/dev/fuse'))('a server that sends', () => {
+  test.each(fatal)('%s loses the connection, and the mount answers EIO', (_name, tamper, command) =>
+    mounted(async (mountpoint, log) => {
+      proxy.tamper = tamper();
+      await shell(`cd ${mountpoint} && ${command}`, SHORT);
+      await isDead(mountpoint);
+      expect(await log()).toContain('connection ended');
+    }),
+  );
+
+  test.each([1, 4, 7, 11, 100])('only %i bytes of a reply and hangs up', (count) =>
+    mounted(async (mountpoint) => {
+      proxy.tamper = (frame) => (frame[4] === Rgetattr ? { last: frame.subarray(0, count) } : frame);
+      expect((await shell(`cd ${mountpoint} && stat file`, SHORT)).code).not.toBe(0);
+      await isDead(mountpoint);
+    }),
+  );
+
+  test.each([
+    ['a slash', 'a/a'],
+    ['a NUL', 'a\0a'],
+    ['bytes that are not UTF-8', Buffer.from([0xff, 0xfe, 0x61])],
+  ])('a name with %s in a listing has that entry dropped, and no more', (_what, name) =>
+    mounted(async (mountpoint) => {
+      proxy.tamper = (frame) => {
+        if (frame[4] !== Rreaddir) return frame;
+        const copy = Buffer.from(frame);
+        const at = copy.indexOf('aaa');
+        if (at > 0) copy.set(Buffer.from(name as string), at);
+        return copy;
+      };
+      const { code, stdout } = await shell(`cd ${mountpoint} && ls -U list`, SHORT);
+      expect({ code, stdout }).toEqual({ code: 0, stdout: 'bbb\n' });
+      proxy.tamper = undefined;
+      expect((await shell(`cd ${mountpoint} && ls list`, SHORT)).stdout).toBe('aaa\nbbb\n');
+    }),
+  );
+});
