@@ -13,7 +13,7 @@ import { isDirectory } from './attrs.ts';
 import { Bridge } from './bridge.ts';
 import { cachePolicy } from './cache.ts';
 import { fileSystem } from './filesystem.ts';
-import type { MountSettings } from './settings.ts';
+import { completeSettings, type GivenSettings, type MountSettings } from './settings.ts';
 import { Users } from './users.ts';
 
 export type MountEnd = SessionEnd;
@@ -40,7 +40,8 @@ export interface Mount {
 }
 
 /** Rejects with ConfigError, ConnectionError, ProtocolError or CancelledError, each with the one line that says why. */
-export async function mount(settings: MountSettings): Promise<Mount> {
+export async function mount(given: GivenSettings): Promise<Mount> {
+  const settings = completeSettings(given);
   const log = settings.childLogger ?? ((): Logger => settings.logger);
   const session = await connect(settings.address, {
     msize: settings.msize,

@@ -1,9 +1,12 @@
-// What a mount is asked to be: every choice that a user can make, already parsed and checked. The command line fills it
-// in; the public mount() takes it. Types and defaults only.
+// What a mount is asked to be: every choice that a user can make, already parsed and checked, and what applies where
+// nothing was chosen. The command line and the public mount() both come in here.
 
+import { userInfo } from 'node:os';
+import { resolve } from 'node:path';
 import type { AbortSignalLike } from '../common/abort.ts';
-import type { Logger } from '../common/log.ts';
-import type { Address } from '../transport/address.ts';
+import { type Logger, silent } from '../common/log.ts';
+import { type Address, formatAddress } from '../transport/address.ts';
+import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
 
 /** Design of the three modes: see cache.ts. */
 export type CacheMode = 'none' | 'auto' | 'loose';
@@ -88,5 +91,32 @@ export const defaultSettings = {
   intr: 'auto',
   intrGrace: 1000,
   flushTimeout: 10_000,
+  msize: DEFAULT_MSIZE,
   rxPool: 32 * 1024 * 1024,
+  logger: silent,
 } as const satisfies Partial<MountSettings>;
+
+/** A mount's settings where only what differs from the defaults is said. */
+export type GivenSettings = Pick<MountSettings, 'address' | 'mountpoint'> & Partial<MountSettings>;
+
+/** The caller's name; a uid without one (in a container) is its own name. */
+function callerName(uid: number): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(uid);
+  }
+}
+
+/** Fills in what was not said: the defaults, and the caller's own uid and name. */
+export function completeSettings(given: GivenSettings): MountSettings {
+  const uid = given.uid ?? process.getuid?.() ?? 0;
+  return {
+    ...defaultSettings,
+    source: formatAddress(given.address),
+    uname: callerName(uid),
+    uid,
+    ...given,
+    mountpoint: resolve(given.mountpoint),
+  };
+}

@@ -1,12 +1,11 @@
 // `ninefs mount`: from the words of the command line to the settings of a mount, in the foreground or in the background.
 // Everything that can be judged without the server is judged in the process that the user started, before a daemon is.
 
-import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
-import { defaultSettings, type MountSettings } from '../bridge/settings.ts';
+import { completeSettings, defaultSettings, type MountSettings } from '../bridge/settings.ts';
 import { ConfigError } from '../common/errors.ts';
 import { type Address, parseAddress } from '../transport/address.ts';
-import { DEFAULT_MSIZE, DEFAULT_PORT } from '../wire/p9/constants.ts';
+import { DEFAULT_PORT } from '../wire/p9/constants.ts';
 import { daemonReporter, startInBackground } from './background.ts';
 import { checkLinux } from './host.ts';
 import { type Level, type Log, noLog, openLog } from './logging.ts';
@@ -19,15 +18,6 @@ export interface MountFlags {
   foreground?: true;
   log?: string;
   loglevel?: Level;
-}
-
-/** The caller's name; a uid without one (a container) is its own name. */
-function callerName(uid: number): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(uid);
-  }
 }
 
 function addressOf(source: string, port: number | undefined): Address {
@@ -43,22 +33,17 @@ function addressOf(source: string, port: number | undefined): Address {
 /** The settings that the command line asks for. Throws ConfigError. */
 export function mountSettings(source: string, mountpoint: string, choices: Choices, log: Log): MountSettings {
   if (mountpoint === '') throw new ConfigError('the mountpoint is empty: name a directory');
-  const uid = process.getuid?.() ?? 0;
   const { timeout } = choices.settings;
-  return {
-    ...defaultSettings,
-    address: addressOf(source, choices.port),
-    source: choices.fsname ?? source,
-    mountpoint: resolve(mountpoint),
-    uname: callerName(uid),
-    uid,
-    msize: DEFAULT_MSIZE,
+  return completeSettings({
     // who will not wait for an answer will not wait longer for the connection
     ...(timeout ? { connectTimeout: Math.min(timeout, defaultSettings.connectTimeout) } : {}),
     ...choices.settings,
+    address: addressOf(source, choices.port),
+    source: choices.fsname ?? source,
+    mountpoint,
     logger: log.logger,
     childLogger: log.child,
-  };
+  });
 }
 
 const debugging = (level: Level | undefined) => level === 'debug' || level === 'trace';
