@@ -46,17 +46,6 @@ export class Raw9p {
     });
   }
 
-  /** Version agreed and fid 0 attached. */
-  static async attached(
-    transport: Transport,
-    options: { msize?: number; uid?: number; aname?: string } = {},
-  ): Promise<Raw9p> {
-    const raw = new Raw9p(transport);
-    await raw.version(options.msize);
-    await raw.attach(0, options.uid ?? 0, options.aname);
-    return raw;
-  }
-
   async version(msize = 65536 + 24, version = '9P2000.L'): Promise<Message<'Rversion'>> {
     this.send('Tversion', { msize, version }, NOTAG);
     return (await this.reply(NOTAG)) as Message<'Rversion'>;

@@ -6,7 +6,7 @@
 import { LOCK_STATUS, LOCK_TYPE } from '../../wire/p9/constants.ts';
 import type { LockOwner, OpenFile, RecordLock } from '../tree.ts';
 
-const MAX_RANGES = 4096;
+const MAX_RANGES = 2048;
 
 interface Held extends RecordLock {
   readonly file: OpenFile;

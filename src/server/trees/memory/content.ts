@@ -68,7 +68,7 @@ export class Content {
       const from = at - index * CHUNK;
       const to = Math.min(CHUNK, end - index * CHUNK);
       const bytes = this.#chunks.get(index)?.bytes;
-      const copied = bytes === undefined ? 0 : bytes.copy(out, at - offset, from, to);
+      const copied = bytes === undefined || from >= bytes.length ? 0 : bytes.copy(out, at - offset, from, to);
       if (copied < to - from) out.fill(0, at - offset + copied, at - offset + to - from);
       at = index * CHUNK + to;
     }
@@ -94,7 +94,7 @@ export class Content {
       }
       written += length;
     }
-    this.size = Math.max(this.size, offset + written);
+    if (written > 0) this.size = Math.max(this.size, offset + written);
     return written;
   }
 

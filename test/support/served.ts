@@ -1,0 +1,91 @@
+// A server on a tree of either kind, with raw clients over in-process transports, and the check that nothing leaks: when the
+// clients are gone, no fid, no node and no place is left, and the memory tree is charged for what it holds only.
+
+import { expect } from 'vitest';
+import { hostTree, memoryTree, Server, type Tree } from '../../src/server/server.ts';
+import type { Users } from '../../src/server/users.ts';
+import { memoryPair, type PairOptions } from '../../src/transport/memory.ts';
+import { Raw9p } from './raw9p.ts';
+import { makeTempDir, removeTempDir } from './tempdir.ts';
+
+export interface Served {
+  readonly server: Server;
+  /** The directory that is served; undefined for the memory tree. */
+  readonly directory: string | undefined;
+  /** A client with fid 0 attached. */
+  connect(options?: { uid?: number; msize?: number; pair?: PairOptions }): Promise<Raw9p>;
+  /** A client that has said nothing yet. */
+  dial(pair?: PairOptions): Raw9p;
+  /** Ends the clients, checks for leaks, ends the server. */
+  end(): Promise<void>;
+}
+
+export interface ServedOptions {
+  readOnly?: boolean;
+  msize?: number;
+  users?: Users;
+  capacity?: number;
+}
+
+export type TreeKind = 'memory' | 'host';
+
+export async function serveTree(kind: TreeKind, options: ServedOptions = {}): Promise<Served> {
+  const { readOnly = false, capacity } = options;
+  const directory = kind === 'host' ? await makeTempDir('host') : undefined;
+  const memory = memoryTree(capacity === undefined ? {} : { capacity });
+  const host = directory === undefined ? undefined : hostTree(directory, { readOnly });
+  const served = serveAny(host ?? memory, options);
+  return {
+    ...served,
+    directory,
+    async end() {
+      try {
+        await served.end(() => {
+          if (host === undefined) expect(memory.root.refs).toBe(1);
+          else expect(host.nodes).toBe(1);
+        });
+      } finally {
+        if (directory !== undefined) await removeTempDir(directory);
+      }
+    },
+  };
+}
+
+export function serveAny(
+  tree: Tree,
+  { msize, users }: ServedOptions = {},
+): Omit<Served, 'end'> & { end(check?: () => void): Promise<void> } {
+  const server = new Server({
+    tree,
+    ...(msize === undefined ? {} : { msize }),
+    ...(users === undefined ? {} : { users }),
+  });
+  const raws: Raw9p[] = [];
+  const ends: Promise<void>[] = [];
+  const dial = (pair: PairOptions = {}) => {
+    const [ours, theirs] = memoryPair(pair, pair);
+    ends.push(server.serveTransport(theirs));
+    const raw = new Raw9p(ours);
+    raws.push(raw);
+    return raw;
+  };
+  return {
+    server,
+    directory: undefined,
+    dial,
+    async connect({ uid = 0, msize: wanted, pair } = {}) {
+      const raw = dial(pair);
+      await raw.version(wanted);
+      await raw.attach(0, uid);
+      return raw;
+    },
+    async end(check = () => {}) {
+      for (const { tags, peer } of server.stats.connections) expect(`${peer} ${tags}`).toBe(`${peer} 0`);
+      for (const raw of raws) raw.transport.close();
+      await Promise.all(ends);
+      expect(server.stats).toMatchObject({ connections: [], places: 0 });
+      check();
+      await server.close();
+    },
+  };
+}

@@ -1,0 +1,256 @@
+// What only the host tree promises: the directory is not left, whatever others do to it meanwhile; read-only; names and
+// locks of the machine.
+
+import { execFile, spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { errno } from '../../../src/common/errno.ts';
+import { OPEN, SETATTR } from '../../../src/wire/p9/constants.ts';
+import type { Raw9p } from '../../support/raw9p.ts';
+import { type Served, serveTree } from '../../support/served.ts';
+import { makeTempDir, removeTempDir } from '../../support/tempdir.ts';
+
+const run = promisify(execFile);
+let served: Served;
+let raw: Raw9p;
+let dir: string;
+let outside: string;
+
+beforeEach(async () => {
+  outside = await makeTempDir('outside');
+  served = await serveTree('host');
+  dir = served.directory!;
+  raw = await served.connect();
+  fs.writeFileSync(join(outside, 'secret'), 'secret');
+});
+
+afterEach(async () => {
+  await served.end();
+  await removeTempDir(outside);
+});
+
+const walkErrno = (fid: number, ...names: string[]) => raw.errno('Twalk', { fid, newfid: raw.fid(), names });
+
+describe('the directory is not left', () => {
+  test('through a symbolic link, absolute or relative, as a step or at the end', async () => {
+    fs.symlinkSync(outside, join(dir, 'abs'));
+    fs.symlinkSync(`../${outside.split('/').at(-1)}`, join(dir, 'rel'));
+    fs.symlinkSync(join(outside, 'secret'), join(dir, 'file'));
+    for (const name of ['abs', 'rel']) {
+      const fid = await raw.walk(name);
+      expect((await raw.getattr(fid)).mode & 0o170000).toBe(0o120000);
+      expect(await walkErrno(fid, 'secret')).toBe(errno.ENOTDIR);
+      expect(await raw.errno('Tlopen', { fid, flags: 0 })).toBe(errno.ELOOP);
+    }
+    const file = await raw.walk('file');
+    expect(await raw.errno('Tlopen', { fid: file, flags: OPEN.WRONLY | OPEN.TRUNC })).toBe(errno.ELOOP);
+    await raw.setattr(file, { valid: SETATTR.MTIME | SETATTR.MTIME_SET, mtime: 5 });
+    await expect(raw.setattr(file, { valid: SETATTR.SIZE, size: 0 })).rejects.toBeDefined();
+    await expect(raw.setattr(file, { valid: SETATTR.MODE, mode: 0 })).rejects.toBeDefined();
+    expect(
+      await raw.errno('Tlcreate', {
+        fid: await raw.walk(''),
+        name: 'file',
+        flags: OPEN.RDWR | OPEN.TRUNC,
+        mode: 0o600,
+        gid: 0,
+      }),
+    ).toBe(errno.ELOOP);
+    const secret = fs.statSync(join(outside, 'secret'));
+    expect(secret.size).toBe(6);
+    expect(secret.mode & 0o777).not.toBe(0);
+    expect(secret.mtimeMs).not.toBe(5000);
+  });
+
+  test('by .. from a directory that was moved away', async () => {
+    fs.mkdirSync(join(dir, 'a/b'), { recursive: true });
+    const deep = await raw.walk('a/b');
+    const a = await raw.walk('a');
+    fs.renameSync(join(dir, 'a'), join(outside, 'a'));
+    expect(await walkErrno(deep, '..')).toBe(errno.ENOENT);
+    expect(await walkErrno(a, '..')).toBe(errno.ENOENT);
+    expect(await walkErrno(deep, '..', '..', 'secret')).toBe(errno.ENOENT);
+    fs.renameSync(join(outside, 'a'), join(dir, 'a'));
+    expect(await walkErrno(deep, '..', '..', '..')).toBe(0);
+  });
+
+  test('while a directory is exchanged with a link under a walk', async () => {
+    fs.mkdirSync(join(dir, 'd'));
+    fs.writeFileSync(join(dir, 'd/secret'), 'public');
+    fs.symlinkSync(outside, join(dir, 'l'));
+    const swap = spawn('sh', ['-c', `cd ${dir} && while :; do mv -T d x && mv -T l d && mv -T d l && mv -T x d; done`]);
+    try {
+      for (let i = 0; i < 500; i++) {
+        const fid = raw.fid();
+        const reply = await raw.reply(raw.send('Twalk', { fid: 0, newfid: fid, names: ['d', 'secret'] }));
+        if (reply.type !== 'Rwalk' || reply.qids.length < 2) continue;
+        await raw.call('Tlopen', { fid, flags: 0 });
+        expect((await raw.read(fid)).toString()).toBe('public');
+        await raw.clunk(fid);
+      }
+    } finally {
+      const ended = new Promise((resolve) => swap.on('exit', resolve));
+      swap.kill('SIGKILL');
+      await ended;
+    }
+  });
+
+  test('a listing does not tell what lies above', async () => {
+    const entries = await raw.list(await raw.open(''));
+    const byName = new Map(entries.map((entry) => [entry.name, entry.qid.path]));
+    expect(byName.get('..')).toBe(byName.get('.'));
+  });
+});
+
+test('devices, FIFOs and sockets are shown and never opened', async () => {
+  await run('mkfifo', [join(dir, 'p')]);
+  const listener = createServer().listen(join(dir, 's'));
+  await new Promise((resolve) => listener.on('listening', resolve));
+  for (const [name, type] of [
+    ['p', 0o010000],
+    ['s', 0o140000],
+  ] as const) {
+    const fid = await raw.walk(name);
+    expect((await raw.getattr(fid)).mode & 0o170000).toBe(type);
+    for (const flags of [OPEN.RDONLY, OPEN.WRONLY]) expect(await raw.errno('Tlopen', { fid, flags })).toBe(errno.ENXIO);
+  }
+  await new Promise((resolve) => listener.close(resolve));
+});
+
+test('the attributes are those that the machine shows, and ino is its ino', async () => {
+  fs.writeFileSync(join(dir, 'f'), 'text');
+  const stat = fs.statSync(join(dir, 'f'), { bigint: true });
+  const attr = await raw.getattr(await raw.walk('f'));
+  const times = (sec: number, nsec: number) => BigInt(sec) * 1_000_000_000n + BigInt(nsec);
+  expect(attr.qid.path).toBe(stat.ino);
+  expect(BigInt(attr.size)).toBe(stat.size);
+  expect(BigInt(attr.blocks)).toBe(stat.blocks);
+  expect(BigInt(attr.mode)).toBe(stat.mode);
+  expect(BigInt(attr.uid)).toBe(stat.uid);
+  expect(times(attr.mtime, attr.mtimeNsec)).toBe(stat.mtimeNs);
+  expect(times(attr.ctime, attr.ctimeNsec)).toBe(stat.ctimeNs);
+  expect(times(attr.btime, attr.btimeNsec)).toBe(stat.birthtimeNs);
+});
+
+test('what others change is seen, under a new version', async () => {
+  fs.writeFileSync(join(dir, 'f'), 'text');
+  const fid = await raw.open('f');
+  const before = await raw.getattr(fid);
+  fs.writeFileSync(join(dir, 'f'), 'longer text');
+  const after = await raw.getattr(fid);
+  expect(after.size).toBe(11);
+  expect(after.qid.version).not.toBe(before.qid.version);
+  expect((await raw.read(fid)).toString()).toBe('longer text');
+  fs.rmSync(join(dir, 'f'));
+  expect((await raw.getattr(fid)).nlink).toBe(0);
+  fs.writeFileSync(join(dir, 'f'), 'another');
+  expect(await raw.errno('Trename', { fid, dfid: 0, name: 'g' })).toBe(errno.ENOENT);
+});
+
+test('names that are not UTF-8 are left out, the rest of the listing is whole', async () => {
+  for (let i = 0; i < 100; i++) fs.writeFileSync(join(dir, `f${i}`), '');
+  fs.writeFileSync(Buffer.concat([Buffer.from(`${dir}/`), Buffer.from([0x66, 0xff, 0xfe])]), '');
+  fs.writeFileSync(join(dir, 'ünïcödé ☃'), '');
+  for (const count of [300, 65536]) {
+    const names = (await raw.list(await raw.open(''), count)).map(({ name }) => name);
+    expect(names.length).toBe(103);
+    expect(names).toContain('ünïcödé ☃');
+  }
+});
+
+test('read-only refuses every change and shows everything', async () => {
+  const locked = await serveTree('host', { readOnly: true });
+  try {
+    fs.writeFileSync(join(locked.directory!, 'f'), 'text');
+    fs.mkdirSync(join(locked.directory!, 'd'));
+    const ro = await locked.connect();
+    const fid = await ro.walk('f');
+    const none = { mode: 0, uid: 0, gid: 0, size: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0 };
+    const refused = [
+      ro.errno('Tlopen', { fid, flags: OPEN.WRONLY }),
+      ro.errno('Tlopen', { fid, flags: OPEN.RDONLY | OPEN.TRUNC }),
+      ro.errno('Tlcreate', { fid: await ro.walk(''), name: 'g', flags: OPEN.RDWR, mode: 0o600, gid: 0 }),
+      ro.errno('Tlcreate', { fid: await ro.walk(''), name: 'f', flags: OPEN.RDWR, mode: 0o600, gid: 0 }),
+      ro.errno('Tmkdir', { dfid: 0, name: 'x', mode: 0o700, gid: 0 }),
+      ro.errno('Tsymlink', { dfid: 0, name: 'x', target: 'f', gid: 0 }),
+      ro.errno('Tmknod', { dfid: 0, name: 'x', mode: 0o010600, major: 0, minor: 0, gid: 0 }),
+      ro.errno('Tlink', { dfid: 0, fid, name: 'x' }),
+      ro.errno('Tunlinkat', { dirfid: 0, name: 'f', flags: 0 }),
+      ro.errno('Trenameat', { olddirfid: 0, oldname: 'f', newdirfid: 0, newname: 'g' }),
+      ro.errno('Trename', { fid, dfid: 0, name: 'g' }),
+      ro.errno('Tsetattr', { fid, valid: SETATTR.MODE, ...none }),
+      ro.errno('Tremove', { fid: await ro.walk('d') }),
+    ];
+    expect(await Promise.all(refused)).toEqual(refused.map(() => errno.EROFS));
+    const set = await ro.walk('f');
+    await ro.call('Txattrcreate', { fid: set, name: 'user.a', size: 0, flags: 1 });
+    expect(await ro.errno('Tclunk', { fid: set })).toBe(errno.EROFS);
+    expect((await ro.read(await ro.open('f'))).toString()).toBe('text');
+    expect((await ro.read(await ro.create(0, 'f', { flags: OPEN.RDONLY }))).toString()).toBe('text');
+  } finally {
+    await locked.end();
+  }
+});
+
+test('locks meet those of the machine', async () => {
+  fs.writeFileSync(join(dir, 'f'), 'x');
+  const holder = spawn('python3', [
+    '-c',
+    `import fcntl, sys
+f = open(${JSON.stringify(join(dir, 'f'))}, 'r+')
+fcntl.lockf(f, fcntl.LOCK_EX, 10, 5)
+print('held', flush=True)
+sys.stdin.readline()
+`,
+  ]);
+  try {
+    await new Promise((resolve, reject) => {
+      holder.stdout.once('data', resolve);
+      holder.once('exit', reject);
+    });
+    const fid = await raw.open('f', OPEN.RDWR);
+    const base = { fid, kind: 1, flags: 0, procId: 1, clientId: 'c' };
+    expect((await raw.call('Tlock', { ...base, start: 0n, length: 6n })).status).toBe(1);
+    expect((await raw.call('Tlock', { ...base, start: 0n, length: 5n })).status).toBe(0);
+    const found = await raw.call('Tgetlock', { fid, kind: 1, start: 0n, length: 0n, procId: 1, clientId: 'c' });
+    expect(found).toMatchObject({ kind: 1, start: 5n, length: 10n, clientId: 'host', procId: holder.pid });
+    const tried = run('python3', [
+      '-c',
+      `import fcntl; fcntl.lockf(open(${JSON.stringify(join(dir, 'f'))}, 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB, 5, 0)`,
+    ]);
+    await expect(tried).rejects.toThrow();
+    await raw.clunk(fid);
+    await run('python3', [
+      '-c',
+      `import fcntl; fcntl.lockf(open(${JSON.stringify(join(dir, 'f'))}, 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB, 5, 0)`,
+    ]);
+  } finally {
+    const ended = new Promise((resolve) => holder.on('exit', resolve));
+    holder.stdin.end('\n');
+    await ended;
+  }
+});
+
+test.runIf(process.geteuid?.() === 0)('a large write by another than root clears setuid as well', async () => {
+  fs.writeFileSync(join(dir, 'f'), '');
+  fs.chmodSync(join(dir, 'f'), 0o6777);
+  fs.chmodSync(dir, 0o755);
+  const alice = await served.connect({ uid: 4001, msize: 1024 * 1024 });
+  const fid = await alice.open('f', OPEN.RDWR);
+  const data = Buffer.alloc(500_000, 7);
+  expect(await alice.write(fid, data)).toBe(data.length);
+  expect((await alice.getattr(fid)).mode).toBe(0o100777);
+  expect((await alice.read(fid, 0, 1_000_000)).equals(data)).toBe(true);
+});
+
+test('the process that serves is itself again after every call', async () => {
+  const alice = await served.connect({ uid: 4001 });
+  fs.chmodSync(dir, 0o700);
+  expect(await alice.errno('Tlopen', { fid: await alice.walk(''), flags: 0 })).toBeGreaterThanOrEqual(0);
+  expect(await alice.errno('Tmkdir', { dfid: 0, name: 'x', mode: 0o700, gid: 4001 })).toBeGreaterThanOrEqual(0);
+  fs.mkdirSync(join(dir, 'mine'));
+  expect(fs.statSync(join(dir, 'mine')).uid).toBe(process.geteuid?.());
+});
