@@ -1,0 +1,72 @@
+// A mount that this process serves, with the check of what must not leak when the work on it is done.
+// The test may look at it from child processes only: this event loop answers them.
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { type Mount, mount } from '../../src/bridge/mount.ts';
+import type { GivenSettings } from '../../src/bridge/settings.ts';
+import { connection } from '../../src/fuse/connection.ts';
+import { findMount } from '../../src/fuse/mountinfo.ts';
+import { fusectl } from './fusectl.ts';
+import { removeTempDir } from './tempdir.ts';
+import { until } from './until.ts';
+
+export interface Mounted {
+  readonly mount: Mount;
+  readonly mountpoint: string;
+  /** Nothing on its way, nothing in quarantine; and when the kernel has forgotten all files, no fid but the roots. */
+  checkLeaks(): Promise<void>;
+  /** Checks for leaks and unmounts, also when the check fails. */
+  end(): Promise<void>;
+}
+
+/** Mounts on `dir`/mnt. */
+export async function mounted(dir: string, settings: Omit<GivenSettings, 'mountpoint'>): Promise<Mounted> {
+  const mountpoint = join(dir, 'mnt');
+  await mkdir(mountpoint, { recursive: true });
+  const live = await mount({ ...settings, mountpoint });
+  const info = await findMount(mountpoint);
+  if (info === undefined) throw new Error(`nothing is mounted on ${mountpoint}`);
+  await fusectl();
+  const kernel = connection(info.minor);
+
+  async function checkLeaks(): Promise<void> {
+    // the kernel's own references to what it has cached; releases and forgets come after it, in their own time
+    if (process.getuid?.() === 0) {
+      await until('the kernel to forget every file', async () => {
+        await writeFile('/proc/sys/vm/drop_caches', '2');
+        return live.stats().nodes === 1 && live.stats().handles === 0;
+      });
+    }
+    await until('every request to be over', () => {
+      const { client } = live.stats();
+      return client.tags === 0 && client.reserveTags === 0 && client.fids.quarantine === 0;
+    });
+    const { client, fuse, users } = live.stats();
+    expect(client).toMatchObject({
+      tags: 0,
+      reserveTags: 0,
+      queued: 0,
+      quarantine: 0,
+      fids: { quarantine: 0, live: users },
+      pool: { inUse: 0, waiting: 0 },
+    });
+    expect(fuse).toMatchObject({ inFlight: 0, slabsLent: 0 });
+    expect(await kernel.waiting()).toBe(0);
+  }
+
+  return {
+    mount: live,
+    mountpoint: live.mountpoint,
+    checkLeaks,
+    async end() {
+      try {
+        await checkLeaks();
+      } finally {
+        await live.unmount().catch(() => live.unmount({ lazy: true }));
+        await removeTempDir(mountpoint);
+      }
+    },
+  };
+}
