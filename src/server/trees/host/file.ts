@@ -109,7 +109,7 @@ export class HostFile implements OpenFile {
     if (offset > OFFSET_MAX - data.length) refuse(errno.EFBIG);
     if (data.length === 0) return 0;
     const { identity, sys } = this.#node.volume;
-    if (!identity.isRoot(this.#user)) this.#dropPrivileges();
+    if (identity.isBelowServer(this.#user)) this.#dropPrivileges();
     if (data.length <= WRITE_HERE) return check(sys.pwrite(this.fd, data, offset));
     return this.#writeLater(offset, data, signal);
   }

@@ -25,6 +25,11 @@ export class Identity {
     return this.#switches ? user.uid === 0 : process.geteuid?.() === 0;
   }
 
+  /** Whether a thread that did not ask as this user would have privileges that the user has not. */
+  isBelowServer(user: User): boolean {
+    return this.#switches && user.uid !== 0;
+  }
+
   /** Makes a call as `user`, for what it creates with the group `gid`. */
   as<T>(user: User, call: () => T, gid: number = user.gid): T {
     if (!this.#switches || (user.uid === 0 && gid === 0)) return call();
