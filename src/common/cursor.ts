@@ -48,6 +48,12 @@ export class Cursor {
     return at;
   }
 
+  /** By hand: Buffer's own readers check again what #take() has checked. */
+  #word(at: number): number {
+    const bytes = this.bytes;
+    return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+  }
+
   u8(): number {
     const at = this.#take(1);
     return at < 0 ? 0 : this.bytes[at]!;
@@ -60,7 +66,7 @@ export class Cursor {
 
   u32(): number {
     const at = this.#take(4);
-    return at < 0 ? 0 : this.bytes.readUInt32LE(at);
+    return at < 0 ? 0 : this.#word(at);
   }
 
   i32(): number {
@@ -77,8 +83,8 @@ export class Cursor {
   u53(): number {
     const at = this.#take(8);
     if (at < 0) return 0;
-    const high = this.bytes.readUInt32LE(at + 4);
-    return high > MAX_HIGH ? Number.MAX_SAFE_INTEGER : high * TWO32 + this.bytes.readUInt32LE(at);
+    const high = this.#word(at + 4);
+    return high > MAX_HIGH ? Number.MAX_SAFE_INTEGER : high * TWO32 + this.#word(at);
   }
 
   /** i64 as a number (times may lie before 1970); saturates at plus or minus Number.MAX_SAFE_INTEGER. */
@@ -87,7 +93,7 @@ export class Cursor {
     if (at < 0) return 0;
     const high = this.bytes.readInt32LE(at + 4);
     if (high > MAX_HIGH) return Number.MAX_SAFE_INTEGER;
-    return Math.max(high * TWO32 + this.bytes.readUInt32LE(at), -Number.MAX_SAFE_INTEGER);
+    return Math.max(high * TWO32 + this.#word(at), -Number.MAX_SAFE_INTEGER);
   }
 
   /** A view, not a copy. */

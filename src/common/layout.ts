@@ -4,6 +4,7 @@
 // so that no payload is copied.
 
 import type { Cursor } from './cursor.ts';
+import { unrollRead, unrollWrite } from './unroll.ts';
 import type { Writer } from './writer.ts';
 
 /** How one field type is measured, written, read and shown. `size` is of the encoded value in bytes. */
@@ -77,28 +78,24 @@ export function compile(layout: Layout): CompiledLayout {
   const base = fields.reduce((sum, field) => sum + (field.type.fixed ?? 0), 0);
   const payloadAt = fields.findIndex((field) => field.type === (data as FieldType<unknown>));
   if (payloadAt >= 0 && payloadAt !== fields.length - 1) throw new Error('data must be the last field of a layout');
-  const payloadName = fields[payloadAt]?.name;
+  const hasData = payloadAt >= 0;
+  if (hasData && fields[payloadAt]?.name !== 'data') throw new Error("a field of type data must be called 'data'");
+  const readHead = unrollRead(hasData ? fields.slice(0, -1) : fields);
   return {
-    hasData: payloadName !== undefined,
+    hasData,
     size(values) {
       let size = base;
       for (const { name, type } of variable) size += type.size?.(values[name]) ?? 0;
       return size;
     },
-    write(writer, values) {
-      for (const { name, type } of fields) type.write(writer, values[name]);
-    },
+    write: unrollWrite(fields),
     read(cursor, into, payload) {
-      for (const { name, type } of fields) {
-        if (name !== payloadName) {
-          into[name] = type.read(cursor);
-          continue;
-        }
-        const count = cursor.u32();
-        const bytes = payload ?? cursor.view(cursor.left);
-        if (count !== bytes.length) cursor.fail(`count ${count}, but ${bytes.length} bytes follow`);
-        into[name] = bytes;
-      }
+      readHead(cursor, into);
+      if (!hasData) return;
+      const count = cursor.u32();
+      const bytes = payload ?? cursor.view(cursor.left);
+      if (count !== bytes.length) cursor.fail(`count ${count}, but ${bytes.length} bytes follow`);
+      into['data'] = bytes;
     },
     show(values) {
       return fields.map(({ name, type }) => `${name} ${type.show(values[name])}`).join(' ');

@@ -33,14 +33,14 @@ describe('Writer', () => {
   });
 
   test.each(plain.slice(0, 4))('%s: a value outside its range throws', (_name, size, write, _read, min, max) => {
-    for (const value of [min - 1, max + 1, Number.POSITIVE_INFINITY]) {
+    for (const value of [min - 1, max + 1, 2 ** 53, -(2 ** 53), Number.POSITIVE_INFINITY]) {
       expect(() => write(Writer.sized(size), value)).toThrow(RangeError);
     }
   });
 
   test('u53 and i53 throw where 64 bits do not hold the value', () => {
-    for (const value of [-1, -TWO32, 2 ** 64]) expect(() => Writer.sized(8).u53(value)).toThrow(RangeError);
-    for (const value of [2 ** 63, -(2 ** 64)]) expect(() => Writer.sized(8).i53(value)).toThrow(RangeError);
+    for (const value of [-1, -TWO32, 2 ** 64, Number.NaN]) expect(() => Writer.sized(8).u53(value)).toThrow(RangeError);
+    for (const value of [2 ** 63, -(2 ** 64), Number.NaN]) expect(() => Writer.sized(8).i53(value)).toThrow(RangeError);
   });
 
   test("times before 1970 are two's complement", () => {
@@ -75,6 +75,18 @@ describe('Writer', () => {
     expect(() => new Writer(Buffer.alloc(4)).string('abc')).toThrow(RangeError);
     expect(() => new Writer(Buffer.alloc(4)).string('\u20ac')).toThrow(RangeError);
     expect(() => new Writer(Buffer.alloc(4)).setU32(1, 0)).toThrow(RangeError);
+  });
+
+  test('short and long strings, ASCII or not, are written alike', () => {
+    for (const length of [0, 1, 31, 32, 33, 200]) {
+      for (const text of ['x'.repeat(length), `${'x'.repeat(length)}\u00e9`, `\u20ac${'x'.repeat(length)}`]) {
+        const writer = new Writer(Buffer.alloc(2 + Buffer.byteLength(text) + 1, 0xaa));
+        writer.string(text);
+        expect(writer.left).toBe(1);
+        expect(writer.bytes.subarray(2, -1).toString()).toBe(text);
+        expect([writer.bytes.readUInt16LE(0), writer.bytes.at(-1)]).toEqual([Buffer.byteLength(text), 0xaa]);
+      }
+    }
   });
 
   test('a string has at most 65535 bytes, counted as UTF-8', () => {
