@@ -316,6 +316,19 @@ eachTree((t) => {
       expect(await t.raw.errno('Trename', { fid, dfid: 0, name: 'x' })).toBe(errno.ENOENT);
     });
 
+    test('Trename follows the fid over another that stood there and is clunked later', async () => {
+      await t.put('f', 'one');
+      await t.put('g', 'two');
+      const fid = await t.raw.walk('f');
+      const replaced = await t.raw.walk('g');
+      await t.raw.call('Trenameat', { olddirfid: 0, oldname: 'f', newdirfid: 0, newname: 'g' });
+      expect(await t.raw.errno('Trename', { fid: replaced, dfid: 0, name: 'x' })).toBe(errno.ENOENT);
+      await t.raw.clunk(replaced);
+      await t.raw.call('Trenameat', { olddirfid: 0, oldname: 'g', newdirfid: 0, newname: 'h' });
+      await t.raw.call('Trename', { fid, dfid: 0, name: 'i' });
+      expect(await t.get('i')).toBe('one');
+    });
+
     test('Trename of a directory carries what lies below', async () => {
       const a = await t.mkdir('a');
       const deep = await t.mkdir('b', { dir: a });
