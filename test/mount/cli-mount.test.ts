@@ -6,7 +6,8 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMount } from '../../src/fuse/mountinfo.ts';
-import { type Cli, ninefs, start, startServer } from '../support/cli.ts';
+import { type Cli, ninefs, ninefsPath, start, startServer } from '../support/cli.ts';
+import { inNamespace, quote } from '../support/namespace.ts';
 import { output, shell } from '../support/shell.ts';
 import { withTempDir } from '../support/tempdir.ts';
 import { until } from '../support/until.ts';
@@ -114,6 +115,34 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
       expect((await findMount(mountpoint))?.options).not.toContain('nosuid');
       await ninefs(['umount', mountpoint]);
     }));
+});
+
+const mountHelper = ['/sbin/mount.fuse3', '/usr/sbin/mount.fuse3'].some((path) => existsSync(path));
+
+describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0 || !mountHelper)('mount(8)', () => {
+  test.each([
+    ['by hand', 'mount -t fuse.ninefs -o _netdev,nofail,x-systemd.automount,ro,noatime "$src" "$mnt"'],
+    [
+      'by fstab',
+      'echo "$src $mnt fuse.ninefs noauto,_netdev,ro,noatime 0 0" > /media/fstab; mount -T /media/fstab "$mnt"',
+    ],
+  ])('mounts the type fuse.ninefs %s', (_, command) =>
+    withPlace(async ({ mountpoint }) => {
+      const { code, stdout, stderr } = await inNamespace(
+        [
+          'mount -t tmpfs none /media; mount -t tmpfs none /usr/local/bin',
+          `ln -s ${quote(ninefsPath)} /usr/local/bin/ninefs`,
+          `src=${quote(server.address)}; mnt=${quote(mountpoint)}`,
+          command,
+          'grep " $mnt " /proc/mounts',
+          'umount "$mnt"',
+        ].join('\n'),
+      );
+      expect(stderr).toBe('');
+      expect(stdout).toMatch(/ fuse\.ninefs ro,(\S+,)?noatime/);
+      expect(code).toBe(0);
+    }),
+  );
 });
 
 describe.skipIf(!existsSync('/dev/fuse'))('in the foreground', () => {
