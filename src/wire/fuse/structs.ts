@@ -4,6 +4,7 @@
 
 import type { Cursor } from '../../common/cursor.ts';
 import { type Fields, type FieldType, type Layout, u64 } from '../../common/layout.ts';
+import { unrollRead, unrollWrite } from '../../common/unroll.ts';
 import type { Writer } from '../../common/writer.ts';
 
 /** `count` bytes that carry nothing. */
@@ -108,20 +109,16 @@ export interface Struct<V> {
 export function struct<L extends Layout>(layout: L): Struct<Values<L>> {
   const fields = Object.entries(layout).map(([key, type]) => ({ key, type, shown: !key.startsWith('_') }));
   const fixed = fields.reduce((sum, { type }) => sum + (type.fixed ?? 0), 0);
+  const read = unrollRead(fields.map(({ key, type, shown }) => ({ name: key, type, keep: shown })));
+  const write = unrollWrite(fields.map(({ key, type }) => ({ name: key, type })));
   return {
     fixed,
     read(cursor) {
       const into: Record<string, unknown> = {};
-      for (const { key, type, shown } of fields) {
-        const value = type.read(cursor);
-        if (shown) into[key] = value;
-      }
+      read(cursor, into);
       return into as Values<L>;
     },
-    write(writer, values) {
-      const from = values as Record<string, unknown>;
-      for (const { key, type } of fields) type.write(writer, from[key]);
-    },
+    write: (writer, values) => write(writer, values as Record<string, unknown>),
     sizeOf(values) {
       const from = values as Record<string, unknown>;
       return fields.reduce((sum, { key, type }) => sum + (type.size?.(from[key]) ?? 0), fixed);
