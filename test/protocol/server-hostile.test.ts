@@ -117,7 +117,7 @@ describe.each<TreeKind>(['memory', 'host'])('%s tree', (kind) => {
     expect(await raw.errno('Tgetattr', { fid: 99, mask: 0 })).toBe(errno.EBADF);
     expect(await raw.errno('Tclunk', { fid: 99 })).toBe(errno.EBADF);
     expect(await raw.errno('Twalk', { fid: 0, newfid: NOFID, names: [] })).toBe(errno.EINVAL);
-    expect(await raw.errno('Tauth', { afid: 1, uname: '', aname: '', nUname: 0 })).toBe(errno.EOPNOTSUPP);
+    expect(await raw.errno('Tauth', { afid: 1, uname: '', aname: '', nUname: 0 })).toBe(errno.ENOENT);
     expect(await raw.errno('Tattach', { fid: 5, afid: 1, uname: '', aname: '', nUname: 0 })).toBe(errno.EINVAL);
     expect(await raw.errno('Tattach', { fid: 5, afid: NOFID, uname: '', aname: '/etc', nUname: 0 })).toBe(errno.ENOENT);
     expect(

@@ -54,9 +54,19 @@ eachTree((t) => {
       ]);
     });
 
-    test.each(['.', '', 'a/b', '/', ' /'])('the name %j is found nowhere', async (name) => {
+    test.each(['', 'a/b', '/', ' /', './a'])('the name %j is found nowhere', async (name) => {
       await t.mkdir('a');
       expect(await t.raw.errno('Twalk', { fid: 0, newfid: 7, names: [name] })).toBe(errno.ENOENT);
+    });
+
+    test('. is the directory itself, and no file', async () => {
+      const dir = await t.mkdir('d');
+      const { path } = (await t.raw.getattr(dir)).qid;
+      const { qids } = await t.raw.call('Twalk', { fid: 0, newfid: 7, names: ['.', 'd', '.'] });
+      expect(qids.map((qid) => qid.path)).toEqual([(await t.raw.getattr(0)).qid.path, path, path]);
+      await t.raw.call('Trename', { fid: 7, dfid: 0, name: 'e' });
+      await t.put('f', '');
+      expect(await t.raw.errno('Twalk', { fid: await t.raw.walk('f'), newfid: 8, names: ['.'] })).toBe(errno.ENOTDIR);
     });
 
     test('a fid in use is not given out again', async () => {

@@ -10,9 +10,9 @@ import type { Session } from '../session.ts';
 import { type Awaitable, isPromise, type TreeNode, type User } from '../tree.ts';
 import { commit } from './xattr.ts';
 
-/** No authentication is offered. */
+/** None is needed. Clients that always ask take ENOENT for that answer, and no other number (diod's library does). */
 export function auth(): never {
-  refuse(errno.EOPNOTSUPP);
+  refuse(errno.ENOENT);
 }
 
 export function attach(session: Session, message: Message<'Tattach'>, request: Request): Awaitable<Body<'Rattach'>> {

@@ -1,10 +1,11 @@
 // Twalk: newfid comes into being only when every name was found; what went before a name that was not found is
-// answered with the qids so far. `.` is refused (walk(9P): it is not used), `..` of the root is the root.
+// answered with the qids so far. `..` of the root is the root. `.` is the directory itself: walk(9P) has no such name, but
+// Linux servers take it and clients written for them send it.
 // An open fid may be walked from, as Linux does; it cannot be replaced by the walk, since that would lose its file.
 
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
-import { NOFID } from '../../wire/p9/constants.ts';
+import { NOFID, QT } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import type { Qid } from '../../wire/p9/types.ts';
 import { Fid } from '../fids.ts';
@@ -43,7 +44,11 @@ function proceed(walk: Walk): Awaitable<Body<'Rwalk'>> {
   try {
     for (let i = walk.qids.length; i < names.length; i++) {
       const name = names[i]!;
-      if (name === '' || name === '.' || name.includes('/')) refuse(errno.ENOENT);
+      if (name === '' || name.includes('/')) refuse(errno.ENOENT);
+      if (name === '.') {
+        stay(walk);
+        continue;
+      }
       const next = walk.node.walk(name, from.user, request);
       if (isPromise(next)) {
         return next.then(
@@ -60,6 +65,12 @@ function proceed(walk: Walk): Awaitable<Body<'Rwalk'>> {
     return give(walk, error);
   }
   return finish(walk);
+}
+
+function stay(walk: Walk): void {
+  const { qid } = walk.node;
+  if (!(qid.type & QT.DIR)) refuse(errno.ENOTDIR);
+  walk.qids.push({ ...qid });
 }
 
 function step(walk: Walk, name: string, node: TreeNode): void {
