@@ -273,8 +273,10 @@ describe('the end of a session', () => {
     raw.transport.close();
     await until(() => call.signal.aborted);
     expect(tree.open).toBe(1);
-    call.succeed(text);
+    let released = 0;
+    call.succeed({ ...text, release: () => released++ });
     await until(() => tree.open === 0);
+    expect(released).toBe(1);
     expect(served.server.stats.connections.length).toBe(1);
     await other.getattr(0);
   });
