@@ -88,7 +88,8 @@ export async function mountCommand(
     });
   } catch (error) {
     const failure = forgive(describe(error), choices);
-    log.logger.error({ err: error }, failure.message);
+    // the terminal gets the one line below; a log is read later, by somebody who did not see it
+    if (file !== undefined) log.logger.error(failure.stack === undefined ? {} : { err: error }, failure.message);
     if (daemon !== undefined) daemon({ state: 'failed', failure });
     else if (failure.exitCode !== EXIT.ok) throw error;
     else complain(failure.message);

@@ -2,7 +2,7 @@
 // nothing left mounted or running.
 
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMount } from '../../src/fuse/mountinfo.ts';
@@ -42,10 +42,20 @@ describe.skipIf(!existsSync('/dev/fuse'))('the server', () => {
     withMountpoint(async (mountpoint) => {
       const gone = await mute();
       await gone.close();
-      const result = await ninefs(['mount', gone.address, mountpoint, ...flags, '--loglevel', 'silent']);
+      const result = await ninefs(['mount', gone.address, mountpoint, ...flags]);
       expectRefusal(result, `${gone.address}: nothing is listening there`);
     }),
   );
+
+  test('a failure is in the log too, in one line', () =>
+    withMountpoint(async (mountpoint, dir) => {
+      const log = join(dir, 'log');
+      expectRefusal(await ninefs(['mount', join(dir, 'sock'), mountpoint, '--log', log]), /there is no such socket/);
+      const [line = '', ...more] = (await readFile(log, 'utf8')).trim().split('\n');
+      expect(JSON.parse(line)).toMatchObject({ level: 50, msg: expect.stringContaining('no such socket') as string });
+      expect(line).not.toContain('stack');
+      expect(more).toEqual([]);
+    }));
 
   test('no such socket', () =>
     withMountpoint(async (mountpoint, dir) => {
@@ -145,7 +155,7 @@ describe.skipIf(!existsSync('/dev/fuse'))('the server', () => {
   ])('no answer %s: SIGINT gives up', (_, make, messages, flags) =>
     withMountpoint(async (mountpoint) => {
       const fake = await make();
-      const cli = start(['mount', fake.address, mountpoint, '--loglevel', 'silent', ...flags]);
+      const cli = start(['mount', fake.address, mountpoint, '--loglevel', 'error', ...flags]);
       try {
         await fake.heard(messages);
         expect(await cli.stop('SIGINT')).toMatchObject({ code: 130, stderr: '' });
