@@ -205,18 +205,17 @@ describe.skipIf(!existsSync('/dev/fuse'))('in the foreground', () => {
   test('busy at a signal: says who uses it, detaches and ends', () =>
     withPlace(async ({ mountpoint }) => {
       const cli = start(['mount', server.address, mountpoint, '-f']);
-      const user = start(['serve', 'memory:', '--listen', 'tcp!127.0.0.1!0'], { cwd: '/' });
+      let user: Cli | undefined;
       try {
         await cli.output(/mounted/);
-        const holder = shell('echo ready > ready; read line < /dev/zero', { cwd: mountpoint, timeout: 20_000 });
-        holder.catch(() => undefined); // killed by its deadline, should the test fail
-        await until('the user is in the mount', () => existsSync(join(mountpoint, 'ready')));
+        user = start(['serve', 'memory:', '--listen', 'tcp!127.0.0.1!0'], { cwd: mountpoint });
+        await user.output(/listening/);
         cli.process.kill('SIGTERM');
         await cli.output(/is busy, in use by .*its working directory\): detached/, 'stderr');
         expect(await cli.ended()).toMatchObject({ code: 0 });
         expect(await findMount(mountpoint)).toBeUndefined();
       } finally {
-        await user.kill();
+        await user?.kill();
         await cli.kill();
       }
     }));
