@@ -7,6 +7,8 @@
 import { ProtocolError } from '../../common/errors.ts';
 import { HEADER } from './constants.ts';
 
+/** A size alone is enough to refuse a frame. */
+const SIZE = 4;
 /** Head sizes of the messages that end in a payload, by type number: size, type, tag, and what precedes the bytes. */
 const PAYLOAD_HEAD: Readonly<Record<number, number>> = { 41: 11, 117: 11, 118: 23 };
 /** Rreadlink and Tsymlink with the longest strings fit; so does everything else that carries no payload. */
@@ -120,10 +122,11 @@ export class FrameReader {
   /** Delivers the whole frames in bytes[start, end) and returns where the first incomplete one begins. */
   #cut(bytes: Buffer, start: number, end: number): number {
     let at = start;
-    while (end - at >= HEADER) {
+    while (end - at >= SIZE) {
       const size = bytes.readUInt32LE(at);
       if (size < HEADER) throw new ProtocolError(`frame of ${size} bytes, the header alone has ${HEADER}`);
       if (size > this.maxFrame) throw new ProtocolError(`frame of ${size} bytes, msize is ${this.maxFrame}`);
+      if (end - at < HEADER) return at;
       const head = PAYLOAD_HEAD[bytes[at + 4]!];
       if (head !== undefined && size >= head) {
         if (end - at < head) return at;

@@ -1,0 +1,80 @@
+// A server of a test's own making: it receives decoded T-messages over an in-process transport and says what the test
+// tells it to, when the test tells it to. It answers nothing by itself but Tversion.
+
+import { type Connection, type ConnectionOptions, negotiate } from '../../src/client/connection.ts';
+import { memoryPair } from '../../src/transport/memory.ts';
+import type { Transport } from '../../src/transport/transport.ts';
+import { dotlCodec } from '../../src/wire/p9/codec.ts';
+import { FrameReader } from '../../src/wire/p9/framing.ts';
+import type { Body, Message, MessageName } from '../../src/wire/p9/messages.ts';
+
+type Of<N extends MessageName> = Extract<Message, { type: N }>;
+
+/** How many turns of the event loop a message may take to arrive. */
+const TURNS = 200;
+
+export class Scripted {
+  /** Everything that came after Tversion, in order. */
+  readonly received: Message[] = [];
+  readonly #transport: Transport;
+  #taken = 0;
+
+  constructor(transport: Transport, msize: number) {
+    this.#transport = transport;
+    const reader = new FrameReader(msize, {
+      frame: (bytes, start, end, payload) => {
+        const message = dotlCodec.decode(bytes, start, end, payload);
+        if (message.type === 'Tversion') this.reply(message.tag, 'Rversion', { msize, version: '9P2000.L' });
+        else this.received.push(message);
+      },
+    });
+    transport.start({
+      window: () => reader.window(),
+      filled: (count) => reader.filled(count),
+      push: (chunk) => reader.push(chunk),
+    });
+  }
+
+  reply<N extends MessageName>(tag: number, name: N, body: Body<N>): void {
+    const frame = dotlCodec.encode(name, tag, body);
+    this.#transport.send(frame.head, frame.payload);
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#transport.send(bytes);
+  }
+
+  hangUp(): void {
+    this.#transport.close();
+  }
+
+  /** The next message, which must be of this type. */
+  async next<N extends MessageName>(type: N): Promise<Of<N>> {
+    for (let i = 0; i < TURNS && this.received.length <= this.#taken; i++) await turn();
+    const message = this.received[this.#taken];
+    if (message?.type !== type) throw new Error(`expected ${type}, got ${message?.type ?? 'nothing'}`);
+    this.#taken++;
+    return message as Of<N>;
+  }
+
+  /** Fails if anything more has come, or comes soon. */
+  async quiet(): Promise<void> {
+    for (let i = 0; i < 10; i++) await turn();
+    const more = this.received.slice(this.#taken).map((message) => dotlCodec.format(message));
+    if (more.length > 0) throw new Error(`not expected: ${more.join('; ')}`);
+  }
+}
+
+/** One turn of the event loop; setImmediate is real also where a test has faked the timers. */
+const realImmediate = setImmediate;
+export function turn(): Promise<void> {
+  return new Promise((resolve) => realImmediate(resolve));
+}
+
+/** A client's connection and the server at its other end. */
+export async function scripted(options: ConnectionOptions = {}): Promise<{ client: Connection; server: Scripted }> {
+  const [ours, theirs] = memoryPair();
+  const server = new Scripted(theirs, options.msize ?? 8192);
+  const client = await negotiate(ours, { msize: 8192, ...options });
+  return { client, server };
+}
