@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import pickle
+import pwd
 import signal
 import stat
 import struct
@@ -15,8 +16,18 @@ import time
 import traceback
 from multiprocessing.connection import Pipe
 
+
+def _second_user():
+    """An account besides root and nobody: servers that look users up refuse one that they have never heard of."""
+    try:
+        account = pwd.getpwnam('daemon')
+    except KeyError:
+        return 65533
+    return account.pw_uid if account.pw_uid == account.pw_gid else 65533
+
+
 NOBODY = 65534  # an ordinary user without any privilege
-OTHER = 65533  # a second one
+OTHER = _second_user()  # a second one
 TEAM = 64000  # a group that neither of them has unless a case gives it
 
 KINDS = {

@@ -33,7 +33,7 @@ export interface WorkloadOptions {
   user?: { uid: number; gid: number };
 }
 
-const ONE_WORKLOAD = 120_000;
+const ONE_WORKLOAD = 240_000;
 const AFTER_KILL = 2000;
 
 /** Synchronous, because vitest wants the tests of a file named while it is loaded. */

@@ -247,3 +247,32 @@ def build_by_time():
     put('in', b'two')
     subprocess.run(['make', '-s'], check=True, timeout=20)
     equal('second build', get('out'), b'two')
+
+
+def many_processes_in_one_directory():
+    """Eight processes make, fill, rename, read and remove files of their own in one directory, by paths through it."""
+    os.makedirs('top/shared')
+    peers = [Peer() for _ in range(8)]
+    try:
+        for i, peer in enumerate(peers):
+            peer.start(_busy, f'top/shared/p{i}', 40)
+        for peer in peers:
+            peer.finish()
+    finally:
+        for peer in peers:
+            peer.__exit__()
+    equal('names', names('top/shared'), [])
+
+
+def _busy(prefix, times):
+    for i in range(times):
+        path, content = f'{prefix}-{i}', b'%d' % i * 50
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        os.write(fd, content)
+        os.close(fd)
+        os.rename(path, f'{path}-renamed')
+        os.mkdir(path)
+        equal(f'content of {path}', get(f'{path}-renamed'), content)
+        os.stat(os.path.dirname(prefix))
+        os.unlink(f'{path}-renamed')
+        os.rmdir(path)

@@ -4,7 +4,8 @@
 #   run.py NAME DIR [--server DIR] [--scratch DIR] [--scale FACTOR]     or  run.py --list
 # DIR is an existing directory on the file system under test; the workload makes a sub-directory in it and removes it.
 # --server names the same directory as the server sees it: what was written is then compared with what arrived there.
-# Prepared data lies in a scratch directory outside, removed as well unless the workload is killed. Exit 0 with one line about what was done, else 1 with the reason.
+# Prepared data lies in a scratch directory outside, removed as well unless the workload is killed. Exit 0 with one line
+# about what was done, else 1 with the reason.
 # Must not: need the network, write outside the two directories, or wait without a deadline (the caller has one, too).
 
 import argparse
