@@ -70,7 +70,7 @@ export class Stage {
 }
 
 export function eachTree(body: (stage: Stage) => void): void {
-  describe.each<TreeKind>(['memory', 'host'])('%s tree', (kind) => {
+  describe.each<TreeKind>(['memory', 'host', 'tight host'])('%s tree', (kind) => {
     const stage = new Stage(kind);
     beforeEach(() => stage.begin());
     afterEach(() => stage.end());

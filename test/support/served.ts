@@ -27,13 +27,15 @@ export interface ServedOptions {
   capacity?: number;
 }
 
-export type TreeKind = 'memory' | 'host';
+/** A tight host tree may hold very few descriptors, so that nearly every call has to find its file again. */
+export type TreeKind = 'memory' | 'host' | 'tight host';
 
 export async function serveTree(kind: TreeKind, options: ServedOptions = {}): Promise<Served> {
   const { readOnly = false, capacity } = options;
-  const directory = kind === 'host' ? await makeTempDir('host') : undefined;
+  const directory = kind === 'memory' ? undefined : await makeTempDir('host');
+  const tight = kind === 'tight host' ? { descriptors: 3 } : {};
   const memory = memoryTree(capacity === undefined ? {} : { capacity });
-  const host = directory === undefined ? undefined : hostTree(directory, { readOnly });
+  const host = directory === undefined ? undefined : hostTree(directory, { readOnly, ...tight });
   const served = serveAny(host ?? memory, options);
   return {
     ...served,
@@ -42,7 +44,7 @@ export async function serveTree(kind: TreeKind, options: ServedOptions = {}): Pr
       try {
         await served.end(() => {
           if (host === undefined) expect(memory.root.refs).toBe(1);
-          else expect(host.nodes).toBe(1);
+          else expect(host).toMatchObject({ nodes: 1, descriptors: 1 });
         });
       } finally {
         if (directory !== undefined) await removeTempDir(directory);

@@ -13,25 +13,32 @@ import { Volume } from './host/volume.ts';
 
 export interface HostTreeOptions {
   readOnly?: boolean;
+  /** How many descriptors may hold files that are only known, not open; default half of the process's limit. */
+  descriptors?: number;
 }
 
 /** A tree, and what tests and statistics want to know of it. */
 export interface HostTree extends Tree {
-  /** Files that some fid holds, each by a descriptor. */
+  /** Files that some fid holds. */
   readonly nodes: number;
+  /** Descriptors by which they are held. */
+  readonly descriptors: number;
 }
 
 /** Throws ConfigError when the directory cannot be opened. */
-export function hostTree(path: string, { readOnly = false }: HostTreeOptions = {}): HostTree {
+export function hostTree(path: string, { readOnly = false, descriptors }: HostTreeOptions = {}): HostTree {
   const sys = syscalls();
   const fd = sys.root(path);
   if (fd < 0) throw new ConfigError(`cannot serve ${path}: ${errnoName(-fd)}`, 1);
-  const volume = new Volume(sys, new Identity(sys), readOnly);
+  const volume = new Volume(sys, new Identity(sys), readOnly, descriptors);
   const root = HostNode.root(volume, fd);
   return {
     name: path,
     get nodes() {
       return volume.nodes;
+    },
+    get descriptors() {
+      return volume.ring.size;
     },
     attach(_user: User, aname: string): TreeNode {
       if (aname !== '' && aname !== '/') refuse(errno.ENOENT);
@@ -39,6 +46,7 @@ export function hostTree(path: string, { readOnly = false }: HostTreeOptions = {
       return root;
     },
     close() {
+      root.unhold();
       root.release();
     },
   };

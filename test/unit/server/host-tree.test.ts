@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errno } from '../../../src/common/errno.ts';
+import { hostTree } from '../../../src/server/server.ts';
 import { OPEN, SETATTR } from '../../../src/wire/p9/constants.ts';
 import type { Raw9p } from '../../support/raw9p.ts';
-import { type Served, serveTree } from '../../support/served.ts';
+import { type Served, serveAny, serveTree } from '../../support/served.ts';
 import { makeTempDir, removeTempDir } from '../../support/tempdir.ts';
 
 const run = promisify(execFile);
@@ -193,6 +194,99 @@ test('read-only refuses every change and shows everything', async () => {
   } finally {
     await locked.end();
   }
+});
+
+describe('with fewer descriptors than files', () => {
+  const LIMIT = 16;
+  let tree: ReturnType<typeof hostTree>;
+  let few: ReturnType<typeof serveAny>;
+  let client: Raw9p;
+
+  beforeEach(async () => {
+    tree = hostTree(dir, { descriptors: LIMIT });
+    few = serveAny(tree);
+    client = await few.connect();
+  });
+
+  afterEach(async () => {
+    await few.end(() => expect(tree).toMatchObject({ nodes: 1, descriptors: 1 }));
+  });
+
+  /** Fids of 200 files in 20 directories, each holding its index. */
+  async function fill(): Promise<number[]> {
+    const fids: number[] = [];
+    for (let i = 0; i < 200; i++) {
+      fs.mkdirSync(join(dir, `d${i % 20}`), { recursive: true });
+      fs.writeFileSync(join(dir, `d${i % 20}/f${i}`), `${i}`);
+      fids.push(await client.walk(`d${i % 20}/f${i}`));
+    }
+    return fids;
+  }
+
+  async function contentOf(fid: number): Promise<string> {
+    const open = await client.walk('', fid);
+    await client.call('Tlopen', { fid: open, flags: 0 });
+    const text = (await client.read(open)).toString();
+    await client.clunk(open);
+    return text;
+  }
+
+  test('every fid goes on meaning its file', async () => {
+    const fids = await fill();
+    expect(tree.nodes).toBe(221);
+    for (const order of [fids, [...fids].reverse()]) {
+      for (const fid of order) {
+        expect(await contentOf(fid)).toBe(`${fids.indexOf(fid)}`);
+        expect(tree.descriptors).toBeLessThan(LIMIT + 8);
+      }
+    }
+  });
+
+  test('what this server renames, replaces and removes is kept', async () => {
+    const fids = await fill();
+    const at = async (i: number) => client.walk(`d${i}`);
+    await client.call('Trenameat', { olddirfid: await at(0), oldname: 'f0', newdirfid: await at(1), newname: 'f1' });
+    await client.call('Trenameat', { olddirfid: 0, oldname: 'd2', newdirfid: await at(3), newname: 'moved' });
+    await client.call('Tunlinkat', { dirfid: await at(4), name: 'f4', flags: 0 });
+    for (const fid of fids.slice(5)) await client.getattr(fid);
+    expect(await contentOf(fids[0]!)).toBe('0');
+    expect(await contentOf(fids[2]!)).toBe('2');
+    expect(await contentOf(fids[22]!)).toBe('22');
+    for (const gone of [1, 4]) {
+      expect((await client.getattr(fids[gone]!)).nlink).toBe(0);
+      expect(await contentOf(fids[gone]!)).toBe(`${gone}`);
+    }
+  });
+
+  test('what others rename or replace is stale, and never another file', async () => {
+    const fids = await fill();
+    for (let i = 0; i < 20; i++) {
+      fs.renameSync(join(dir, `d${i}/f${i}`), join(dir, `other${i}`));
+      fs.writeFileSync(join(dir, `d${i}/f${i}`), 'another');
+      fs.rmSync(join(dir, `d${i}/f${i + 20}`));
+      fs.writeFileSync(join(dir, `d${i}/f${i + 20}`), 'another');
+    }
+    let stale = 0;
+    for (const fid of fids.slice(0, 40)) {
+      const index = fids.indexOf(fid);
+      const text = await contentOf(fid).catch((error) => error.ecode as number);
+      expect([errno.ESTALE, `${index}`]).toContain(text);
+      if (text === errno.ESTALE) stale++;
+    }
+    expect(stale).toBeGreaterThan(0);
+    expect(await contentOf(await client.walk('d0/f0'))).toBe('another');
+    expect(await contentOf(await client.walk('other0'))).toBe('0');
+  });
+
+  test('an open file stays open, whoever removes it', async () => {
+    const fids = await fill();
+    await client.call('Tlopen', { fid: fids[0]!, flags: OPEN.RDWR });
+    for (const fid of fids.slice(1)) await client.getattr(fid);
+    fs.rmSync(join(dir, 'd0/f0'));
+    expect((await client.getattr(fids[0]!)).nlink).toBe(0);
+    await client.setattr(fids[0]!, { valid: SETATTR.SIZE, size: 5 });
+    expect((await client.read(fids[0]!)).toString('latin1')).toBe('0\0\0\0\0');
+  });
 });
 
 test('locks meet those of the machine', async () => {

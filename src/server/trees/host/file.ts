@@ -47,9 +47,9 @@ export class HostFile implements OpenFile {
   /** The cookie of the entry before them. */
   #at = 0n;
 
-  /** Takes the descriptor over; keeps the node. */
+  /** Takes the descriptor over; keeps the node, and that one's descriptor. */
   constructor(node: HostNode, fd: number, user: User) {
-    node.retain();
+    node.hold();
     this.#node = node;
     this.fd = fd;
     this.#user = user;
@@ -216,7 +216,7 @@ export class HostFile implements OpenFile {
   close(): void {
     this.#node.locks.drop(this);
     const result = this.#node.volume.sys.close(this.fd);
-    this.#node.release();
+    this.#node.unhold();
     check(result);
   }
 }

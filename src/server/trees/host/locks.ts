@@ -18,11 +18,11 @@ function keyOf({ clientId, procId }: LockOwner): string {
 
 export class HostLocks {
   readonly #sys: Syscalls;
-  readonly #node: number;
+  readonly #node: { readonly fd: number };
   readonly #table = new LockTable();
   readonly #descriptions = new Map<string, number>();
 
-  constructor(sys: Syscalls, node: number) {
+  constructor(sys: Syscalls, node: { readonly fd: number }) {
     this.#sys = sys;
     this.#node = node;
   }
@@ -66,8 +66,8 @@ export class HostLocks {
     const key = keyOf(owner);
     const known = this.#descriptions.get(key);
     if (known !== undefined) return known;
-    let fd = this.#sys.reopen(this.#node, OPEN.RDWR | OPEN.NONBLOCK);
-    if (fd < 0) fd = check(this.#sys.reopen(this.#node, OPEN.RDONLY | OPEN.NONBLOCK));
+    let fd = this.#sys.reopen(this.#node.fd, OPEN.RDWR | OPEN.NONBLOCK);
+    if (fd < 0) fd = check(this.#sys.reopen(this.#node.fd, OPEN.RDONLY | OPEN.NONBLOCK));
     this.#descriptions.set(key, fd);
     return fd;
   }

@@ -1,7 +1,7 @@
 // One file of a host directory: an O_PATH descriptor, which stands for the inode whatever becomes of its names.
 // Guarantees: every operation goes from this descriptor, or from it and one name, so that nothing above is resolved again and
 // no symbolic link is followed; `..` leads no higher than the root, and nowhere from a directory that was moved out of it.
-// Descriptors are as many as nodes; when the process has no more of them, walks fail with EMFILE.
+// How many descriptors are open at a time is bounded (descriptor.ts).
 
 import { errno } from '../../../common/errno.ts';
 import { OPEN, QT, V9FS_MAGIC } from '../../../wire/p9/constants.ts';
@@ -17,10 +17,11 @@ import {
   XATTR_MAX,
 } from '../../tree.ts';
 import { S } from '../modes.ts';
+import { Descriptor } from './descriptor.ts';
 import { HostFile } from './file.ts';
 import { HostLocks } from './locks.ts';
 import { check, O, STAT } from './syscalls.ts';
-import { type Identification, pathOf, qidType, type Volume } from './volume.ts';
+import { pathOf, qidType, type Volume } from './volume.ts';
 
 const NODE_FLAGS = O.PATH;
 /** No directory lies deeper than this many names of two bytes in a path of 64 KiB; it bounds the way up. */
@@ -35,22 +36,22 @@ const scratch = Buffer.allocUnsafeSlow(XATTR_MAX);
 
 export class HostNode implements TreeNode {
   readonly volume: Volume;
-  readonly fd: number;
   readonly qid: Qid;
   readonly #root: HostNode;
-  readonly #id: Identification;
+  readonly #descriptor: Descriptor;
   #refs = 1;
   #locks: HostLocks | undefined;
 
   /** Takes the descriptor over; `volume.stat` is what it looks like. */
   private constructor(volume: Volume, fd: number, root: HostNode | undefined) {
     this.volume = volume;
-    this.fd = fd;
     this.#root = root ?? this;
-    this.#id = volume.identify();
-    const { device, ino } = this.#id;
+    this.#descriptor = new Descriptor(volume, fd);
+    const { id } = this.#descriptor;
+    const { device, ino } = id;
     this.qid = { type: qidType(volume.stat[STAT.MODE]!), version: volume.version(), path: pathOf(device, ino) };
-    volume.enter(this.#id, this);
+    volume.enter(id, this);
+    if (root === undefined) this.hold();
   }
 
   static root(volume: Volume, fd: number): HostNode {
@@ -62,14 +63,30 @@ export class HostNode implements TreeNode {
     return this === this.#root;
   }
 
+  /** To be read before a call is made as somebody else: it may have to be opened first. */
+  get fd(): number {
+    return this.#descriptor.fd;
+  }
+
+  /** The descriptor stays open until unhold(): what is open lives without a name. */
+  hold(): void {
+    this.retain();
+    this.#descriptor.hold();
+  }
+
+  unhold(): void {
+    this.#descriptor.unhold();
+    this.release();
+  }
+
   get locks(): HostLocks {
-    this.#locks ??= new HostLocks(this.volume.sys, this.fd);
+    this.#locks ??= new HostLocks(this.volume.sys, this);
     return this.#locks;
   }
 
   /** The prefix of qid.path on this file's device. */
   pathOfSibling(ino: bigint): bigint {
-    return pathOf(this.#id.device, ino);
+    return pathOf(this.#descriptor.id.device, ino);
   }
 
   retain(): void {
@@ -78,13 +95,18 @@ export class HostNode implements TreeNode {
 
   release(): void {
     if (--this.#refs > 0) return;
-    this.volume.leave(this.#id);
-    this.volume.sys.close(this.fd);
+    this.volume.leave(this.#descriptor.id, this);
+    this.#descriptor.close();
   }
 
-  /** The node of an O_PATH descriptor, with a reference. The descriptor is taken over, or closed. */
-  #nodeOf(fd: number): HostNode {
+  /**
+   * The node of an O_PATH descriptor, which was found as `name` in this directory, with a reference. The descriptor is
+   * taken over, or closed.
+   */
+  #nodeOf(fd: number, name: string | undefined): HostNode {
     const { volume } = this;
+    check(fd);
+    volume.ring.trim();
     try {
       volume.look(fd);
     } catch (error) {
@@ -93,11 +115,44 @@ export class HostNode implements TreeNode {
     }
     const { device, ino } = volume.identify();
     const known = device.nodes.get(ino);
-    if (known === undefined) return new HostNode(volume, fd, this.#root);
-    volume.sys.close(fd);
-    known.qid.version = volume.version();
-    known.#refs++;
+    let node: HostNode;
+    if (known === undefined || !known.#descriptor.isOrWas()) {
+      node = new HostNode(volume, fd, this.#root);
+    } else {
+      known.#refs++;
+      known.#descriptor.adopt(fd);
+      known.qid.version = volume.version();
+      node = known;
+    }
+    if (name !== undefined) node.#descriptor.foundAt(this, name);
+    return node;
+  }
+
+  /** The known node to which the name leads, its descriptor open and held; the caller unholds it. */
+  #heldAt(name: string): HostNode | undefined {
+    const { volume } = this;
+    const fd = this.#opening(() => volume.sys.openat(this.fd, name, NODE_FLAGS, 0));
+    if (fd < 0) return undefined;
+    volume.look(fd);
+    const { device, ino } = volume.identify();
+    const known = device.nodes.get(ino);
+    if (known === undefined || !known.#descriptor.isOrWas()) {
+      volume.sys.close(fd);
+      return undefined;
+    }
+    known.#descriptor.adopt(fd);
+    known.hold();
     return known;
+  }
+
+  /** A call that gives a descriptor; this node's own stays open when room must be made for it. */
+  #opening(call: () => number): number {
+    this.#descriptor.hold();
+    try {
+      return this.volume.opening(call);
+    } finally {
+      this.#descriptor.unhold();
+    }
   }
 
   #look(): void {
@@ -116,7 +171,11 @@ export class HostNode implements TreeNode {
 
   walk(name: string, user: User): HostNode {
     if (name === '..') return this.#up(user);
-    return this.#nodeOf(this.#as(user, () => this.volume.sys.openat(this.fd, name, NODE_FLAGS, 0)));
+    const { fd, volume } = this;
+    return this.#nodeOf(
+      this.#opening(() => volume.identity.as(user, () => volume.sys.openat(fd, name, NODE_FLAGS, 0))),
+      name,
+    );
   }
 
   #up(user: User): HostNode {
@@ -124,8 +183,9 @@ export class HostNode implements TreeNode {
       this.#refs++;
       return this;
     }
-    const fd = this.#as(user, () => this.volume.sys.openat(this.fd, '..', NODE_FLAGS | O.DIRECTORY, 0));
-    const parent = this.#nodeOf(fd);
+    const { fd, volume } = this;
+    const above = this.#as(user, () => volume.sys.openat(fd, '..', NODE_FLAGS | O.DIRECTORY, 0));
+    const parent = this.#nodeOf(above, undefined);
     if (parent.#isBelowRoot()) return parent;
     parent.release();
     return refuse(errno.ENOENT);
@@ -134,13 +194,14 @@ export class HostNode implements TreeNode {
   /** Climbs until it meets the root, or the top of the machine's own tree. */
   #isBelowRoot(): boolean {
     const { sys } = this.volume;
-    let { fd } = this;
+    const own = this.fd;
+    let fd = own;
     let { path } = this.qid;
     try {
       for (let level = 0; level < DEEPEST; level++) {
         if (path === this.#root.qid.path) return true;
         const above = sys.openat(fd, '..', NODE_FLAGS | O.DIRECTORY, 0);
-        if (fd !== this.fd) sys.close(fd);
+        if (fd !== own) sys.close(fd);
         fd = above;
         if (fd < 0) return false;
         this.volume.look(fd);
@@ -151,7 +212,7 @@ export class HostNode implements TreeNode {
       }
       return false;
     } finally {
-      if (fd >= 0 && fd !== this.fd) sys.close(fd);
+      if (fd >= 0 && fd !== own) sys.close(fd);
     }
   }
 
@@ -208,24 +269,31 @@ export class HostNode implements TreeNode {
     if (type !== S.IFDIR && flags & OPEN.DIRECTORY) refuse(errno.ENOTDIR);
     // what a device or a FIFO does is the business of the client's kernel, and opening one here could block the server
     if (type !== S.IFREG && type !== S.IFDIR) refuse(errno.ENXIO);
-    const fd = this.#as(user, () => this.volume.sys.reopen(this.fd, (flags & OPEN_FLAGS) | OPEN.NONBLOCK));
+    const { fd, volume } = this;
+    const how = (flags & OPEN_FLAGS) | OPEN.NONBLOCK;
+    const file = check(this.#opening(() => volume.identity.as(user, () => volume.sys.reopen(fd, how))));
     if (flags & OPEN.TRUNC) this.#look();
-    return new HostFile(this, fd, user);
+    return new HostFile(this, file, user);
   }
 
   create(name: string, flags: number, mode: number, gid: number, user: User): { node: HostNode; file: HostFile } {
-    const { sys } = this.volume;
-    if (this.volume.readOnly) {
+    const { fd: dir, volume } = this;
+    const { sys } = volume;
+    if (volume.readOnly) {
       if (this.#exists(name, user)) return this.#openExisting(name, flags, user);
       refuse(errno.EROFS);
     }
     const making = (flags & OPEN_FLAGS) | OPEN.NONBLOCK | OPEN.CREATE | OPEN.EXCL;
-    const fd = this.volume.identity.as(user, () => sys.openat(this.fd, name, making, mode & 0o7777), gid);
+    const make = () => volume.identity.as(user, () => sys.openat(dir, name, making, mode & 0o7777), gid);
+    const fd = this.#opening(make);
     if (fd === -errno.EEXIST && !(flags & OPEN.EXCL)) return this.#openExisting(name, flags, user);
     check(fd);
     let node: HostNode;
     try {
-      node = this.#nodeOf(check(sys.reopen(fd, NODE_FLAGS)));
+      node = this.#nodeOf(
+        this.#opening(() => sys.reopen(fd, NODE_FLAGS)),
+        name,
+      );
     } catch (error) {
       sys.close(fd);
       throw error;
@@ -234,7 +302,8 @@ export class HostNode implements TreeNode {
   }
 
   #exists(name: string, user: User): boolean {
-    return this.volume.identity.as(user, () => this.volume.sys.modeat(this.fd, name)) >= 0;
+    const { fd, volume } = this;
+    return volume.identity.as(user, () => volume.sys.modeat(fd, name)) >= 0;
   }
 
   #openExisting(name: string, flags: number, user: User): { node: HostNode; file: HostFile } {
@@ -251,20 +320,26 @@ export class HostNode implements TreeNode {
 
   /** The qid of an entry that was just made. */
   #made(name: string): Qid {
-    const node = this.#nodeOf(check(this.volume.sys.openat(this.fd, name, NODE_FLAGS, 0)));
+    const { fd, volume } = this;
+    const node = this.#nodeOf(
+      this.#opening(() => volume.sys.openat(fd, name, NODE_FLAGS, 0)),
+      name,
+    );
     node.release();
     return node.qid;
   }
 
   mkdir(name: string, mode: number, gid: number, user: User): Qid {
     this.#mayChange();
-    this.#as(user, () => this.volume.sys.mkdirat(this.fd, name, mode & 0o7777), gid);
+    const { fd } = this;
+    this.#as(user, () => this.volume.sys.mkdirat(fd, name, mode & 0o7777), gid);
     return this.#made(name);
   }
 
   symlink(name: string, target: string, gid: number, user: User): Qid {
     this.#mayChange();
-    this.#as(user, () => this.volume.sys.symlinkat(target, this.fd, name), gid);
+    const { fd } = this;
+    this.#as(user, () => this.volume.sys.symlinkat(target, fd, name), gid);
     return this.#made(name);
   }
 
@@ -273,25 +348,50 @@ export class HostNode implements TreeNode {
     const type = mode & S.IFMT || S.IFREG;
     if (type === S.IFDIR || type === S.IFLNK) refuse(errno.EINVAL);
     const { major, minor } = device;
-    this.#as(user, () => this.volume.sys.mknodat(this.fd, name, type | (mode & 0o7777), major, minor), gid);
+    const { fd } = this;
+    this.#as(user, () => this.volume.sys.mknodat(fd, name, type | (mode & 0o7777), major, minor), gid);
     return this.#made(name);
   }
 
   link(target: TreeNode, name: string, user: User): void {
     this.#mayChange();
-    const { fd } = hostNode(target);
-    this.#as(user, () => this.volume.sys.linkat(fd, this.fd, name));
+    this.#with(hostNode(target), (fd, other) => this.#as(user, () => this.volume.sys.linkat(other, fd, name)));
   }
 
   unlink(name: string, directory: boolean, user: User): void {
     this.#mayChange();
-    this.#as(user, () => this.volume.sys.unlinkat(this.fd, name, directory ? AT_REMOVEDIR : 0));
+    // a node without an open descriptor could not be found again by a name that is gone
+    const losing = this.volume.hasEvicted ? this.#heldAt(name) : undefined;
+    try {
+      const { fd } = this;
+      this.#as(user, () => this.volume.sys.unlinkat(fd, name, directory ? AT_REMOVEDIR : 0));
+    } finally {
+      losing?.unhold();
+    }
   }
 
   rename(name: string, to: TreeNode, newName: string, user: User): void {
     this.#mayChange();
-    const { fd } = hostNode(to);
-    this.#as(user, () => this.volume.sys.renameat(this.fd, name, fd, newName));
+    const dir = hostNode(to);
+    const moving = this.#heldAt(name);
+    const losing = this.volume.hasEvicted ? dir.#heldAt(newName) : undefined;
+    try {
+      this.#with(dir, (fd, other) => this.#as(user, () => this.volume.sys.renameat(fd, name, other, newName)));
+      if (moving !== undefined) moving.#descriptor.foundAt(dir, newName);
+    } finally {
+      moving?.unhold();
+      losing?.unhold();
+    }
+  }
+
+  /** Calls `use` with the descriptors of both: opening the second must not close the first. */
+  #with(other: HostNode, use: (fd: number, otherFd: number) => void): void {
+    this.hold();
+    try {
+      use(this.fd, other.fd);
+    } finally {
+      this.unhold();
+    }
   }
 
   /**
@@ -304,12 +404,14 @@ export class HostNode implements TreeNode {
 
   getxattr(name: string, user: User): Uint8Array {
     if (name.startsWith('trusted.')) this.#checkXattr(name, user, errno.ENODATA);
-    const length = this.#as(user, () => this.volume.sys.getxattr(this.fd, name, scratch));
+    const { fd } = this;
+    const length = this.#as(user, () => this.volume.sys.getxattr(fd, name, scratch));
     return Buffer.from(scratch.subarray(0, length));
   }
 
   listxattr(user: User): Uint8Array {
-    const length = this.#as(user, () => this.volume.sys.listxattr(this.fd, scratch));
+    const { fd } = this;
+    const length = this.#as(user, () => this.volume.sys.listxattr(fd, scratch));
     const list = Buffer.from(scratch.subarray(0, length));
     if (this.volume.identity.isRoot(user) || !list.includes('trusted.')) return list;
     const names = list.toString('latin1').split('\0');
@@ -325,14 +427,16 @@ export class HostNode implements TreeNode {
   setxattr(name: string, value: Uint8Array, flags: number, user: User): void {
     this.#mayChange();
     this.#checkXattr(name, user, errno.EPERM);
-    this.#as(user, () => this.volume.sys.setxattr(this.fd, name, value, flags));
+    const { fd } = this;
+    this.#as(user, () => this.volume.sys.setxattr(fd, name, value, flags));
     this.#look();
   }
 
   removexattr(name: string, user: User): void {
     this.#mayChange();
     this.#checkXattr(name, user, errno.EPERM);
-    this.#as(user, () => this.volume.sys.removexattr(this.fd, name));
+    const { fd } = this;
+    this.#as(user, () => this.volume.sys.removexattr(fd, name));
     this.#look();
   }
 }

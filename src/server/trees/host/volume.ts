@@ -1,12 +1,14 @@
 // What the nodes of one host tree share: the system calls, the identity, and the table by which one inode is one node.
-// Guarantees: two descriptors of the same inode become one node, and one descriptor stays open; qid.path is the inode number
-// on the first device and differs between devices. It is not good for ever: a file system may give the number of a
-// deleted file to a new one, though never while a node holds it.
+// Guarantees: two descriptors of the same inode become one node with one descriptor; qid.path is the inode number on the
+// first device and differs between devices. It is not good for ever: a file system may give the number of a deleted
+// file to a new one, though not while a descriptor holds it.
 
+import { errno } from '../../../common/errno.ts';
 import { GETATTR, QT } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import type { Attributes } from '../../tree.ts';
 import { encodeDevice, S } from '../modes.ts';
+import { Ring } from './descriptor.ts';
 import type { Identity } from './identity.ts';
 import type { HostNode } from './node.ts';
 import { check, STAT, type Syscalls } from './syscalls.ts';
@@ -30,20 +32,33 @@ export class Volume {
   readonly sys: Syscalls;
   readonly identity: Identity;
   readonly readOnly: boolean;
+  readonly ring: Ring;
   /** Of the last look(). */
   readonly stat = new Float64Array(STAT.COUNT);
   readonly #devices = new Map<number, Device>();
-  #open = 0;
+  #nodes = 0;
 
-  constructor(sys: Syscalls, identity: Identity, readOnly: boolean) {
+  constructor(sys: Syscalls, identity: Identity, readOnly: boolean, descriptors: number | undefined) {
     this.sys = sys;
     this.identity = identity;
     this.readOnly = readOnly;
+    this.ring = new Ring(descriptors);
   }
 
-  /** Nodes, each with one descriptor; for leak checks. */
+  /** Nodes, each with a descriptor or none; for leak checks. */
   get nodes(): number {
-    return this.#open;
+    return this.#nodes;
+  }
+
+  get hasEvicted(): boolean {
+    return this.ring.size < this.#nodes;
+  }
+
+  /** A call that gives a descriptor; when there are no more, some are made free first. */
+  opening(call: () => number): number {
+    const fd = call();
+    if (fd !== -errno.EMFILE && fd !== -errno.ENFILE) return fd;
+    return this.ring.squeeze() ? call() : fd;
   }
 
   /** Reads the attributes of a descriptor into `stat`. */
@@ -64,12 +79,13 @@ export class Volume {
 
   enter({ device, ino }: Identification, node: HostNode): void {
     device.nodes.set(ino, node);
-    this.#open++;
+    this.#nodes++;
   }
 
-  leave({ device, ino }: Identification): void {
-    device.nodes.delete(ino);
-    this.#open--;
+  leave({ device, ino }: Identification, node: HostNode): void {
+    // a stale node may have been followed by another of the same number
+    if (device.nodes.get(ino) === node) device.nodes.delete(ino);
+    this.#nodes--;
   }
 
   /** The attributes in `stat`, of a file whose qid is given. */
