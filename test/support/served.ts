@@ -1,6 +1,7 @@
 // A server on a tree of either kind, with raw clients over in-process transports, and the check that nothing leaks: when the
 // clients are gone, no fid, no node and no place is left, and the memory tree is charged for what it holds only.
 
+import { readdirSync, readlinkSync } from 'node:fs';
 import { expect } from 'vitest';
 import { hostTree, memoryTree, Server, type Tree } from '../../src/server/server.ts';
 import type { Users } from '../../src/server/users.ts';
@@ -46,11 +47,26 @@ export async function serveTree(kind: TreeKind, options: ServedOptions = {}): Pr
           if (host === undefined) expect(memory.root.refs).toBe(1);
           else expect(host).toMatchObject({ nodes: 1, descriptors: 1 });
         });
+        if (directory !== undefined) expect(openBelow(directory)).toEqual([]);
       } finally {
         if (directory !== undefined) await removeTempDir(directory);
       }
     },
   };
+}
+
+/** What this process has open in a directory. */
+function openBelow(directory: string): string[] {
+  const open: string[] = [];
+  for (const fd of readdirSync('/proc/self/fd')) {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${fd}`);
+      if (target.startsWith(directory)) open.push(target);
+    } catch {
+      // the descriptor of the listing itself is gone by now
+    }
+  }
+  return open;
 }
 
 export function serveAny(

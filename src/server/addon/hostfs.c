@@ -159,14 +159,11 @@ CALL(host_close, 1)
 
 #define STAT_FIELDS 21
 
-/* stat(fd, out): ino (low, high), dev (major, minor), mode, nlink, uid, gid, rdev (major, minor), size, blksize, blocks,
+/* stat(fd, out), and statat(dirfd, name, out) of a symbolic link itself: ino (low, high), dev (major, minor), mode, nlink, uid, gid, rdev (major, minor), size, blksize, blocks,
  * then atime, mtime, ctime, btime, each seconds and nanoseconds; btime's nanoseconds are -1 when it is not known */
-CALL(host_stat, 2)
+static int stat_into(double *out, int dir, const char *path, int flags) {
   struct statx x;
-  int64_t fd = integer(&a, 0);
-  double *out = numbers(&a, 1, STAT_FIELDS);
-  if (a.bad) return give(&a, 0);
-  if (statx((int)fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &x) < 0) return give(&a, -1);
+  if (statx(dir, path, flags, STATX_BASIC_STATS | STATX_BTIME, &x) < 0) return -1;
   int i = 0;
   out[i++] = (double)(uint32_t)x.stx_ino;
   out[i++] = (double)(uint32_t)(x.stx_ino >> 32);
@@ -187,16 +184,20 @@ CALL(host_stat, 2)
     out[i++] = times[t]->tv_nsec;
   }
   if (!(x.stx_mask & STATX_BTIME)) out[i - 1] = -1;
-  return give(&a, 0);
+  return 0;
 }
 
-/* modeat(dirfd, name): st_mode, of a symbolic link itself */
-CALL(host_modeat, 2)
+CALL(host_stat, 2)
+  int64_t fd = integer(&a, 0);
+  double *out = numbers(&a, 1, STAT_FIELDS);
+  END(stat_into(out, (int)fd, "", AT_EMPTY_PATH))
+
+CALL(host_statat, 3)
   char n[NAME_ROOM];
-  struct stat st = {0};
   int64_t dir = integer(&a, 0);
   name(&a, 1, n);
-  END(fstatat((int)dir, n, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -1 : (int64_t)st.st_mode)
+  double *out = numbers(&a, 2, STAT_FIELDS);
+  END(stat_into(out, (int)dir, n, AT_SYMLINK_NOFOLLOW))
 
 CALL(host_chmod, 2)
   char link[LINK_ROOM];
@@ -432,7 +433,7 @@ NAPI_MODULE_INIT() {
   napi_property_descriptor methods[] = {
       METHOD("root", host_root),           METHOD("openat", host_openat),
       METHOD("reopen", host_reopen),       METHOD("close", host_close),
-      METHOD("stat", host_stat),           METHOD("modeat", host_modeat),
+      METHOD("stat", host_stat),           METHOD("statat", host_statat),
       METHOD("chmod", host_chmod),         METHOD("chown", host_chown),
       METHOD("truncate", host_truncate),   METHOD("ftruncate", host_ftruncate),
       METHOD("utimens", host_utimens),     METHOD("statfs", host_statfs),

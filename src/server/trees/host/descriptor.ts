@@ -97,24 +97,28 @@ export class Descriptor {
     this.#volume.ring.add(this);
   }
 
-  /** A descriptor of this inode by its hint, or a negative errno. */
-  #find(): number {
+  /** A call with the directory and the name of the hint; ESTALE when there is none. */
+  #byHint(call: (dir: number, name: string) => number): number {
     const hint = this.#hint;
     // directories that others have moved into each other would send us round and round
     if (hint === undefined || this.#finding) return -errno.ESTALE;
-    const { sys, stat } = this.#volume;
-    let fd: number;
+    let result: number;
     this.#finding = true;
     try {
-      fd = sys.openat(hint.dir.fd, hint.name, O.PATH, 0);
+      result = call(hint.dir.fd, hint.name);
     } catch {
       return -errno.ESTALE; // its directory is stale itself
     } finally {
       this.#finding = false;
     }
-    if (fd === -errno.ENOENT || fd === -errno.ENOTDIR) return -errno.ESTALE;
-    if (fd < 0) return fd;
-    if (sys.stat(fd, stat) === 0 && this.#matches()) return fd;
+    return result === -errno.ENOENT || result === -errno.ENOTDIR ? -errno.ESTALE : result;
+  }
+
+  /** A new descriptor of this inode, or a negative errno. */
+  #find(): number {
+    const { sys, stat } = this.#volume;
+    const fd = this.#byHint((dir, name) => sys.openat(dir, name, O.PATH, 0));
+    if (fd < 0 || (sys.stat(fd, stat) === 0 && this.#matches())) return fd;
     sys.close(fd);
     return -errno.ESTALE;
   }
@@ -131,13 +135,12 @@ export class Descriptor {
   /** Closes it if it can be found again; tells whether it did. */
   evict(): boolean {
     if (this.#holds > 0 || this.#hint === undefined) return false;
-    const found = this.#find();
-    if (found < 0) {
-      if (found === -errno.ESTALE) this.#lost();
+    const { sys, stat, ring } = this.#volume;
+    const there = this.#byHint((dir, name) => sys.statat(dir, name, stat));
+    if (there < 0 || !this.#matches()) {
+      if (there === 0 || there === -errno.ESTALE) this.#lost();
       return false;
     }
-    const { sys, ring } = this.#volume;
-    sys.close(found);
     sys.close(this.#fd);
     this.#fd = -1;
     ring.remove(this);

@@ -197,8 +197,8 @@ export class HostFile implements OpenFile {
 
   /** For file systems whose listings do not tell. */
   #typeOf(name: string): number {
-    const mode = this.#node.volume.sys.modeat(this.fd, name);
-    return mode < 0 ? 0 : (mode & S.IFMT) >> 12;
+    const { sys, stat } = this.#node.volume;
+    return sys.statat(this.fd, name, stat) < 0 ? 0 : (stat[STAT.MODE]! & S.IFMT) >> 12;
   }
 
   async fsync(dataOnly: boolean): Promise<void> {

@@ -303,7 +303,7 @@ export class HostNode implements TreeNode {
 
   #exists(name: string, user: User): boolean {
     const { fd, volume } = this;
-    return volume.identity.as(user, () => volume.sys.modeat(fd, name)) >= 0;
+    return volume.identity.as(user, () => volume.sys.statat(fd, name, volume.stat)) >= 0;
   }
 
   #openExisting(name: string, flags: number, user: User): { node: HostNode; file: HostFile } {

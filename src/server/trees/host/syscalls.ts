@@ -15,7 +15,7 @@ export interface Syscalls {
   reopen(fd: number, flags: number): number;
   close(fd: number): number;
   stat(fd: number, out: Float64Array): number;
-  modeat(dir: number, name: string): number;
+  statat(dir: number, name: string, out: Float64Array): number;
   chmod(fd: number, mode: number): number;
   chown(fd: number, uid: number, gid: number): number;
   truncate(fd: number, size: number): number;
@@ -45,7 +45,7 @@ export interface Syscalls {
   resume(): number;
 }
 
-/** Where stat() puts what. Times are seconds, with nanoseconds in the next element. */
+/** Where stat() and statat() put what. Times are seconds, with nanoseconds in the next element. */
 export const STAT = {
   INO_LOW: 0,
   INO_HIGH: 1,
