@@ -1,0 +1,100 @@
+// Mounts of other people's servers: the POSIX checks and the work that people do, in cache=none and cache=auto, with the
+// bytes compared on the server's side. NINEFS_SCALE=1 does as much as the project promises; less by default, see
+// scripts/soak-interop.
+
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CacheMode } from '../../src/bridge/settings.ts';
+import { hostTree, serve } from '../../src/server/server.ts';
+import { formatAddress, parseAddress } from '../../src/transport/address.ts';
+import { missingPrograms, startDiod, startGanesha } from '../support/debian.ts';
+import { type Mounted, mounted } from '../support/mounted.ts';
+import { posixSuite } from '../support/posix.ts';
+import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
+import { workloadSuite } from '../support/workloads.ts';
+
+const SCALE = Number(process.env['NINEFS_SCALE'] ?? '0.1');
+/** The families whose outcome can depend on what the kernel keeps; all of them at full scale. */
+const WITHOUT_A_CACHE = ['io', 'idioms', 'mapping', 'listing', 'rename', 'unlink', 'sizes'];
+
+interface Started {
+  address: string;
+  aname: string;
+  stop(): Promise<void>;
+}
+
+interface Peer {
+  name: string;
+  program?: string;
+  start(dir: string): Promise<Started>;
+  /** The embedded server's POSIX checks are in test/posix. */
+  exclude?: string;
+}
+
+const peers: Peer[] = [
+  {
+    name: 'the embedded server',
+    async start(dir) {
+      const serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree: hostTree(dir, {}) });
+      return { address: formatAddress(serving.address), aname: '', stop: () => serving.close() };
+    },
+  },
+  { name: 'diod', program: 'diod', start: startDiod, exclude: 'diod.txt' },
+  { name: 'nfs-ganesha', program: 'ganesha.nfsd', start: (dir) => startGanesha(dir), exclude: 'ganesha.txt' },
+];
+const caches: CacheMode[] = ['auto', 'none'];
+const combinations = peers.flatMap((peer) => caches.map((cache) => ({ ...peer, cache })));
+
+describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(combinations)(
+  '$name, cache=$cache',
+  ({ program, start, exclude, cache }) => {
+    const missing = program === undefined ? null : missingPrograms(program);
+    if (missing !== null) {
+      it.skip(missing, () => undefined);
+      return;
+    }
+    let dir: string;
+    let exported: string;
+    let server: Started;
+    let live: Mounted;
+
+    beforeAll(async () => {
+      dir = await makeTempDir('interop');
+      exported = join(dir, 'export');
+      await mkdir(exported);
+      server = await start(exported);
+      live = await mounted(dir, {
+        address: parseAddress(server.address),
+        aname: server.aname,
+        cache,
+        access: 'client',
+        allowOther: true,
+        defaultPermissions: true,
+        nodev: false,
+        nosuid: false,
+      });
+    });
+    afterAll(async () => {
+      try {
+        await live.end();
+      } finally {
+        await server.stop();
+        await removeTempDir(dir);
+      }
+    });
+
+    if (exclude !== undefined) {
+      const file = join(import.meta.dirname, '../posix/exclude', exclude);
+      const only = SCALE < 1 && cache === 'none' ? { only: WITHOUT_A_CACHE } : {};
+      posixSuite('POSIX', () => live.mountpoint, { exclude: file, ...only });
+    }
+    workloadSuite('work', () => ({ dir: live.mountpoint, server: exported }), { scale: SCALE });
+
+    it('leaks nothing', async () => {
+      await live.checkLeaks();
+      expect(live.mount.stats().fuse.inFlight).toBe(0);
+    });
+  },
+);
