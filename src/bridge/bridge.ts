@@ -88,7 +88,7 @@ export class Bridge {
     const node = await this.look(ctx, parent, name, undefined);
     if (!this.users.shared || ctx.uid === this.users.owner || node.stat.uid === ctx.uid) return node;
     const fid = await this.nodes.fid(node, this.users.of(ctx));
-    await this.session.dialect.change(fid, { uid: ctx.uid });
+    await this.session.dialect.change(fid, { uid: ctx.uid, gid: this.groupIn(ctx, parent) });
     this.nodes.refresh(node, await this.session.dialect.stat(fid));
     return node;
   }

@@ -153,11 +153,24 @@ export class Nodes {
   #setFid(node: Node, user: number, fid: Fid): void {
     if (node.epoch !== this.#epoch) this.#dropFids(node);
     const old = node.fids.get(user);
-    // the fid just walked is the one that is known to reach the file
+    if (old !== undefined && !this.#session.dialect.fidsFollowPaths) {
+      // both reach the file, and the old one may be on its way into somebody's request
+      this.#session.calls.clunk(fid);
+      return;
+    }
+    // where fids are paths, the one just walked is the one that is known to reach the file
     node.fids.set(user, fid);
-    if (old !== undefined) this.#session.calls.clunk(old);
+    if (old !== undefined) this.#retire(old);
     this.#touch(node);
     if (this.#holders.size > this.#limit) this.#evict(this.#limit, node);
+  }
+
+  /**
+   * Clunks a fid that an operation may just have been given. Who is given one names it in a request before the event
+   * loop turns, and that request then keeps it alive until it is over.
+   */
+  #retire(fid: Fid): void {
+    setImmediate(() => this.#session.calls.clunk(fid));
   }
 
   #touch(node: Node): void {
@@ -180,12 +193,19 @@ export class Nodes {
     for (const node of this.#holders) {
       if (this.#holders.size <= size) return;
       // what has no name any more could not be walked to again
-      if (node !== except && !node.isUnlinked) this.#dropFids(node);
+      if (node === except || node.isUnlinked) continue;
+      // at once, not retired: they are the longest unused, and somebody waits for the room
+      for (const fid of node.fids.values()) this.#session.calls.clunk(fid);
+      this.#forgetFids(node);
     }
   }
 
   #dropFids(node: Node): void {
-    for (const fid of node.fids.values()) this.#session.calls.clunk(fid);
+    for (const fid of node.fids.values()) this.#retire(fid);
+    this.#forgetFids(node);
+  }
+
+  #forgetFids(node: Node): void {
     node.fids.clear();
     this.#holders.delete(node);
     if (this.#latest === node) this.#latest = undefined;
