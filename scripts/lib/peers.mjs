@@ -75,7 +75,15 @@ export function ninefs(name, options = []) {
   return {
     name,
     async start(dir) {
-      const { line, stop } = await server(process.execPath, [NINEFS, 'serve', dir, '--listen', 'tcp!127.0.0.1!0', '--loglevel', 'warn']);
+      const { line, stop } = await server(process.execPath, [
+        NINEFS,
+        'serve',
+        dir,
+        '--listen',
+        'tcp!127.0.0.1!0',
+        '--loglevel',
+        'warn',
+      ]);
       const address = line.replace('listening on ', '');
       return {
         address,
