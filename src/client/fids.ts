@@ -4,14 +4,17 @@
 // Clunks are sent at once and awaited by nobody, save where their error is the result (closeAwaited).
 
 import type { FidNumber } from '../common/brand.ts';
+import { errno } from '../common/errno.ts';
+import { ErrnoError } from '../common/errors.ts';
 import { NOFID } from '../wire/p9/constants.ts';
 import type { Qid } from '../wire/p9/types.ts';
 
 /**
- * reserved: named by a request that may create it; live: known to the server; closing: its owner is done, a request
- * still names it, or its Tclunk is under way; gone: the number may belong to another.
+ * reserved: named by a request that may create it; live: known to the server; closing: its owner is done, requests still
+ * name it; ending: its Tclunk or Tremove is under way, or it was removed and requests that named it are not over; gone:
+ * the number may belong to another. From `ending` on nothing may name it any more.
  */
-export type FidState = 'reserved' | 'live' | 'closing' | 'gone';
+export type FidState = 'reserved' | 'live' | 'closing' | 'ending' | 'gone';
 
 export class Fid {
   readonly number: FidNumber;
@@ -39,10 +42,10 @@ export class Fids {
   readonly #free: number[] = [];
   #next = 1;
   #inUse = 0;
-  #whenQuiet: (() => void)[] = [];
   readonly #clunk: (fid: Fid) => Promise<void>;
   #live = 0;
-  #clunking = 0;
+  /** Clunks that nobody awaits; none of them rejects. */
+  readonly #clunking = new Set<Promise<void>>();
   #dead = false;
 
   /** `clunk` sends Tclunk and settles with its reply; its rejection is the reply's error. */
@@ -76,31 +79,38 @@ export class Fids {
     this.#leave(fid);
   }
 
+  /** A request is to name them. Throws EBADF, with none of them held, for one that is on its way out. */
   hold(fids: readonly Fid[]): void {
-    for (const fid of fids) {
-      if (fid.state === 'gone') throw new Error(`fid ${fid.number} is gone`);
-      fid.uses++;
+    for (const { state, number } of fids) {
+      if (state === 'ending' || state === 'gone') throw new ErrnoError(errno.EBADF, `fid ${number}`);
     }
+    for (const fid of fids) fid.uses++;
   }
 
   /** A request that names them is over. */
   drop(fids: readonly Fid[]): void {
     for (const fid of fids) {
       fid.uses--;
-      if (fid.uses === 0 && fid.state === 'closing') void this.#send(fid);
+      if (fid.uses > 0) continue;
+      if (fid.state === 'closing') this.#send(fid);
+      else if (fid.state === 'ending') this.#leave(fid);
     }
   }
 
   /** The owner is done with it: Tclunk leaves now, or when the last request that names it is over. */
   close(fid: Fid): void {
     if (!this.#retire(fid)) return;
-    if (fid.uses === 0) void this.#send(fid);
+    if (fid.uses === 0) this.#send(fid);
   }
 
   /** The same where the clunk's error is the result (after Txattrcreate). No request may name the fid. */
   async closeAwaited(fid: Fid): Promise<void> {
-    if (!this.#retire(fid)) return;
-    if (fid.uses > 0) throw new Error(`fid ${fid.number} is still named by ${fid.uses} requests`);
+    if (fid.uses > 0) {
+      this.close(fid);
+      throw new Error(`fid ${fid.number} is still named by ${fid.uses} requests`);
+    }
+    if (!this.#retire(fid)) throw new ErrnoError(errno.EBADF, `fid ${fid.number}`);
+    fid.state = 'ending';
     try {
       await this.#clunk(fid);
     } finally {
@@ -108,17 +118,17 @@ export class Fids {
     }
   }
 
-  /** The fid ends with Tremove: true while it must not be clunked as well. */
+  /** The fid ends with the Tremove that is sent next. Throws EBADF where its owner has done with it already. */
   retireForRemove(fid: Fid): void {
-    this.#retire(fid);
-    fid.uses++; // keeps drop() from clunking it
+    if (!this.#retire(fid)) throw new ErrnoError(errno.EBADF, `fid ${fid.number}`);
+    fid.state = 'ending';
+    fid.uses++;
   }
 
   /** Tremove was answered: success ends the fid; after an error some servers keep it, so it is clunked to be sure. */
   removed(fid: Fid, ok: boolean): void {
-    fid.uses--;
-    if (ok) this.#leave(fid);
-    else void this.#send(fid);
+    if (!ok) fid.state = 'closing';
+    this.drop([fid]);
   }
 
   /**
@@ -139,18 +149,8 @@ export class Fids {
   async #giveUp(): Promise<boolean> {
     if (this.onShortage?.() !== true) return false;
     // no deadline: the clunks that it waits for end with their answers or with the connection
-    await new Promise<void>((resolve) => {
-      this.#whenQuiet.push(resolve);
-      this.#clunked();
-    });
+    await Promise.all(this.#clunking);
     return true;
-  }
-
-  #clunked(): void {
-    if (this.#clunking > 0 || this.#whenQuiet.length === 0) return;
-    const waiting = this.#whenQuiet;
-    this.#whenQuiet = [];
-    for (const resolve of waiting) resolve();
   }
 
   /** The connection is gone and with it every fid. */
@@ -159,20 +159,26 @@ export class Fids {
   }
 
   #retire(fid: Fid): boolean {
-    if (fid.state === 'closing' || fid.state === 'gone') return false;
+    if (fid.state !== 'reserved' && fid.state !== 'live') return false;
     if (fid.state === 'live') this.#live--;
     fid.state = 'closing';
     return true;
   }
 
-  async #send(fid: Fid): Promise<void> {
-    if (!this.#dead) {
-      // The fid is dead whatever the answer (clunk(9P)): an error here has no one to go to; the request's log line has it.
-      this.#clunking++;
-      await this.#clunk(fid).catch(() => undefined);
-      this.#clunking--;
+  /** Clunks. The fid is dead whatever the answer (clunk(9P)): an error has no one to go to but the request's log line. */
+  #send(fid: Fid): void {
+    fid.state = 'ending';
+    if (this.#dead) {
+      this.#leave(fid);
+      return;
     }
-    this.#leave(fid);
+    const clunk: Promise<void> = this.#clunk(fid)
+      .catch(() => undefined)
+      .then(() => {
+        this.#clunking.delete(clunk);
+        this.#leave(fid);
+      });
+    this.#clunking.add(clunk);
   }
 
   #leave(fid: Fid): void {
@@ -181,6 +187,5 @@ export class Fids {
     fid.state = 'gone';
     this.#inUse--;
     this.#free.push(fid.number);
-    this.#clunked();
   }
 }
