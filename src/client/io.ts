@@ -166,6 +166,27 @@ export async function write(
   return done;
 }
 
+/**
+ * Whether the system has taken a payload. It has when an honest server answers; one that answers before it has read all
+ * would otherwise be sent what its caller puts into the memory next.
+ */
+class Sending {
+  done = false;
+  #wake: (() => void) | undefined;
+
+  readonly taken = (): void => {
+    this.done = true;
+    this.#wake?.();
+  };
+
+  /** No deadline: a transport takes what it was given, or ends. */
+  wait(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
 /** Writes `data` with as many Twrites as the server's short counts make necessary. */
 async function drain(
   calls: Calls,
@@ -176,15 +197,18 @@ async function drain(
 ): Promise<number> {
   let done = 0;
   while (done < data.length) {
+    const sending = new Sending();
     try {
       const rest = done === 0 ? data : data.subarray(done);
-      const count = await calls.write(fid, offset + done, rest, undefined, signal);
+      const count = await calls.write(fid, offset + done, rest, sending.taken, signal);
       // a server that takes nothing would be asked for ever
       if (count === 0) throw new ErrnoError(errno.EIO, 'Twrite: the server took 0 bytes');
       done += count;
     } catch (error) {
       if (done > 0) return done;
       throw error;
+    } finally {
+      if (!sending.done) await sending.wait();
     }
   }
   return done;

@@ -98,6 +98,7 @@ const HARMLESS: ReadonlySet<RequestName> = new Set<RequestName>([
   'Treaddir',
   'Treadlink',
   'Tstatfs',
+  'Tfsync',
   'Tgetlock',
   'Txattrwalk',
   'Tattach',

@@ -4,44 +4,19 @@
 // nobody can have asked for ends the connection.
 // Must not know what a message is for.
 
-import { isDying } from '../common/abort.ts';
+import { isDying, onceDying } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
 import { CancelledError, ErrnoError, ProtocolError } from '../common/errors.ts';
 import { IdPool } from '../common/idpool.ts';
 import type { Logger } from '../common/log.ts';
 import type { Codec, Frame } from '../wire/p9/codec.ts';
 import type { Body, Message, ReplyTo, RequestName } from '../wire/p9/messages.ts';
-import type { Fids } from './fids.ts';
+import { encodeRequest } from './encode.ts';
+import type { Fid, Fids } from './fids.ts';
+import { MAX_CLUNKS, type RequestOptions } from './limits.ts';
+import { Quarantine } from './quarantine.ts';
 import { type CallOptions, hasSideEffects, isFlushable, Request } from './request.ts';
 
-export interface RequestOptions {
-  /** Tags for ordinary requests: 0 ... tagWindow - 1. */
-  tagWindow: number;
-  /** Ordinary requests on the wire at once; the rest wait in the queue. Below tagWindow, so that quarantine has room. */
-  maxInFlight: number;
-  /** Milliseconds that a Tflush may stay unanswered before its request is abandoned or the connection given up. */
-  flushTimeout: number;
-  /** The same where the caller is being killed and the request has no side effects. */
-  dyingTimeout: number;
-  /** Milliseconds after which a request is flushed and its caller gets ETIMEDOUT; 0: never. */
-  timeout: number;
-  /** Tags, and bytes of receive buffers, in quarantine beyond which the connection is given up. */
-  maxQuarantine: number;
-  maxQuarantineBytes: number;
-}
-
-export const defaultRequestOptions: RequestOptions = {
-  tagWindow: 1024,
-  maxInFlight: 896,
-  flushTimeout: 10_000,
-  dyingTimeout: 1000,
-  timeout: 0,
-  maxQuarantine: 64,
-  maxQuarantineBytes: 16 * 1024 * 1024,
-};
-
-/** Tclunks on the wire at once. */
-const MAX_CLUNKS = 64;
 const MAX_ERRNO = 4095;
 
 export interface RequestStats {
@@ -64,6 +39,8 @@ export interface RequestStats {
 /** What Requests needs of its connection. */
 export interface Wire {
   readonly codec: Codec;
+  /** Bytes; a longer message is refused, not sent. */
+  readonly msize: number;
   /** False: above the mark; Requests.drained() is called when it is empty. */
   send(frame: Frame, taken?: () => void): boolean;
   /** Ends the connection, which calls Requests.end(). */
@@ -87,8 +64,7 @@ export class Requests {
   #clunks = 0;
   #full = false;
   #ended: Error | undefined;
-  #quarantine = 0;
-  #quarantineBytes = 0;
+  readonly #quarantine = new Quarantine();
   #sweep: NodeJS.Timeout | undefined;
   #counts = { sent: 0, flushes: 0, cancelled: 0, lateReplies: 0 };
 
@@ -108,7 +84,7 @@ export class Requests {
       tags: this.#tags.inUse,
       reserveTags: this.#reserve.inUse,
       queued: this.#queue.length + this.#clunkQueue.length,
-      quarantine: this.#quarantine,
+      quarantine: this.#quarantine.size,
       ...this.#counts,
     };
   }
@@ -121,14 +97,14 @@ export class Requests {
     return new Promise<Message>((resolve, reject) => {
       const request = new Request<N>(name, body, options, resolve, reject) as unknown as Request;
       const signal = options.signal;
-      if (this.#ended !== undefined || signal?.aborted) {
-        request.state = 'over';
+      const refusal = this.#ended ?? (signal?.aborted ? new CancelledError(name) : this.#hold(options.fids));
+      if (refusal !== undefined) {
+        request.become('over');
         options.taken?.();
         options.over?.();
-        reject(this.#ended ?? new CancelledError(name));
+        reject(refusal);
         return;
       }
-      if (options.fids !== undefined) this.#wire.fids.hold(options.fids);
       if (signal !== undefined && isFlushable(name)) {
         request.onAbort = () => this.#abort(request, errno.EINTR);
         signal.addEventListener('abort', request.onAbort, { once: true });
@@ -137,6 +113,16 @@ export class Requests {
       else this.#queue.push(request);
       this.#pump();
     }) as Promise<Message<ReplyTo<N>>>;
+  }
+
+  /** Why the fids cannot be named, or undefined: they are held. */
+  #hold(fids: readonly Fid[] | undefined): Error | undefined {
+    try {
+      if (fids !== undefined) this.#wire.fids.hold(fids);
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    }
   }
 
   /** The transport's queue is empty again. */
@@ -151,7 +137,11 @@ export class Requests {
       this.#clunks++;
       this.#dispatch(request, this.#reserve.take()!);
     }
-    while (this.#queue.length > 0 && !this.#full && this.#tags.inUse - this.#quarantine < this.#options.maxInFlight) {
+    while (
+      this.#queue.length > 0 &&
+      !this.#full &&
+      this.#tags.inUse - this.#quarantine.size < this.#options.maxInFlight
+    ) {
       const tag = this.#tags.take();
       if (tag === undefined) return;
       this.#flushed.delete(tag);
@@ -163,10 +153,10 @@ export class Requests {
     request.tag = tag;
     let frame: Frame;
     try {
-      frame = this.#wire.codec.encode(request.name, tag, request.body);
+      frame = encodeRequest(this.#wire.codec, this.#wire.msize, request, tag);
     } catch (error) {
-      // a name longer than the format allows: the caller's, not the connection's
-      request.reject(new ErrnoError(errno.ENAMETOOLONG, `${request.name}: ${(error as Error).message}`));
+      // the caller's fault, not the connection's
+      request.reject(error as Error);
       request.options.taken?.();
       this.#over(request);
       return;
@@ -185,7 +175,6 @@ export class Requests {
   // --- cancelling ---
 
   #abort(request: Request, number: number): void {
-    request.cancelErrno = number;
     if (request.state === 'queued') {
       this.#queue.splice(this.#queue.indexOf(request), 1);
       this.#counts.cancelled++;
@@ -194,8 +183,11 @@ export class Requests {
       this.#over(request);
       return;
     }
+    const { flushTimeout } = this.#options;
+    if (request.state === 'flushing') this.#hurry(request); // by its timeout before: its caller may be dying now
     if (request.state !== 'sent') return;
     request.become('flushing');
+    request.cancelErrno = number;
     const tag = this.#reserve.take();
     if (tag === undefined) throw new Error('the reserve of tags is empty');
     request.flushTag = tag;
@@ -206,10 +198,22 @@ export class Requests {
     if (logger.isLevelEnabled('trace'))
       logger.trace({ tag }, `> ${codec.format({ type: 'Tflush', tag, oldtag: request.tag })}`);
     this.#wire.send(codec.encode('Tflush', tag, { oldtag: request.tag }));
+    request.deadline = setTimeout(() => this.#overdue(request), flushTimeout);
+    if (number === errno.EINTR) this.#hurry(request);
+  }
+
+  /** A caller that is being killed, now or later, does not wait as long for what may be forgotten. */
+  #hurry(request: Request): void {
     const signal = request.options.signal;
-    const hurry = number === errno.EINTR && signal !== undefined && isDying(signal) && !hasSideEffects(request);
-    const limit = hurry ? Math.min(this.#options.dyingTimeout, this.#options.flushTimeout) : this.#options.flushTimeout;
-    request.deadline = setTimeout(() => this.#overdue(request), limit);
+    if (signal === undefined || hasSideEffects(request)) return;
+    if (!isDying(signal)) {
+      onceDying(signal, () => this.#hurry(request));
+      return;
+    }
+    const { dyingTimeout, flushTimeout } = this.#options;
+    if (request.state !== 'flushing' || dyingTimeout >= flushTimeout) return;
+    clearTimeout(request.deadline);
+    request.deadline = setTimeout(() => this.#overdue(request), dyingTimeout);
   }
 
   /** The flush was not answered in time (design decision 5). */
@@ -224,16 +228,16 @@ export class Requests {
     if (request.state === 'flushing') {
       logger.warn(fields, 'flush not answered in time: caller released, request in quarantine');
       request.become('abandoned');
-      this.#quarantineBytes += request.options.buffer?.length ?? 0;
+      this.#quarantine.keep(request.options.buffer);
       this.#counts.cancelled++;
       request.reject(new CancelledError(request.name, request.cancelErrno));
     } else {
       logger.warn(fields, 'answered, but the flush is not: tag in quarantine');
     }
-    this.#quarantine++;
+    this.#quarantine.enter();
     const { maxQuarantine, maxQuarantineBytes } = this.#options;
-    if (this.#quarantine > maxQuarantine || this.#quarantineBytes > maxQuarantineBytes) {
-      this.#wire.fail(new ProtocolError(`the server left ${this.#quarantine} flushes unanswered`));
+    if (this.#quarantine.size > maxQuarantine || this.#quarantine.bytes > maxQuarantineBytes) {
+      this.#wire.fail(new ProtocolError(`the server left ${this.#quarantine.size} flushes unanswered`));
     }
   }
 
@@ -320,13 +324,13 @@ export class Requests {
     }
     this.#counts.lateReplies++;
     this.#wire.logger.debug({ tag: request.tag, op: request.name }, 'late reply to an abandoned request dropped');
-    this.#quarantineBytes -= request.options.buffer?.length ?? 0;
+    this.#quarantine.free(request.options.buffer);
     request.become('answered');
     this.#letGo(request);
   }
 
   #unknown(type: number, tag: number): void {
-    if (this.#flushed.has(tag)) {
+    if (this.#flushed.delete(tag)) {
       this.#counts.lateReplies++;
       this.#wire.logger.warn({ tag, type }, 'reply to a tag that was flushed already: dropped');
       return;
@@ -350,7 +354,8 @@ export class Requests {
       this.#counts.cancelled++;
       request.reject(new CancelledError(request.name, request.cancelErrno));
     }
-    this.#flushed.add(request.tag);
+    // after a reply and Rflush nothing more can come; after Rflush alone a reply may have been on its way, wrongly
+    if (request.state !== 'answered') this.#flushed.add(request.tag);
     this.#over(request);
   }
 
@@ -366,8 +371,8 @@ export class Requests {
   #over(request: Request): void {
     const before = request.state;
     request.become('over');
-    if (before === 'abandoned') this.#quarantineBytes -= request.options.buffer?.length ?? 0;
-    if (before === 'abandoned' || (before === 'answered' && request.deadline === undefined)) this.#quarantine--;
+    if (before === 'abandoned') this.#quarantine.free(request.options.buffer);
+    if (before === 'abandoned' || (before === 'answered' && request.deadline === undefined)) this.#quarantine.leave();
     if (request.deadline !== undefined) clearTimeout(request.deadline);
     if (request.tag >= 0) {
       this.#byTag.delete(request.tag);

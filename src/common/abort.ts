@@ -12,13 +12,26 @@ export interface AbortSignalLike {
 
 /** The reason with which the kernel's side aborts: whether the caller is being killed and will never see the result. */
 export interface AbortReason {
+  /** May become true after the abort; onDying is then called, once. */
   readonly dying: boolean;
+  onDying?: (() => void) | undefined;
 }
 
 /** Whether a signal was aborted for a caller that is being killed. */
 export function isDying(signal: AbortSignalLike): boolean {
   const reason = signal.reason;
   return typeof reason === 'object' && reason !== null && (reason as Partial<AbortReason>).dying === true;
+}
+
+/** For an aborted signal whose caller is not being killed yet: `listener` runs should that come to pass. */
+export function onceDying(signal: AbortSignalLike, listener: () => void): void {
+  const reason = signal.reason as Partial<AbortReason> | null | undefined;
+  if (typeof reason !== 'object' || reason === null || typeof reason.dying !== 'boolean') return;
+  const others = reason.onDying;
+  reason.onDying = () => {
+    others?.();
+    listener();
+  };
 }
 
 /**

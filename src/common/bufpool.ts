@@ -63,7 +63,7 @@ export class BufferPool {
 
   /** A slab of `size` bytes now, or undefined when it would exceed the capacity or pass somebody who waits. */
   tryTake(size: number): Slab | undefined {
-    const cls = classOf(size);
+    const cls = slabSize(size);
     if (cls > this.#capacity)
       throw new ErrnoError(errno.ENOBUFS, `a buffer of ${size} bytes in a pool of ${this.#capacity}`);
     if (this.#waiters.length > 0 || this.#inUse + cls > this.#capacity) return undefined;
@@ -136,7 +136,7 @@ export class BufferPool {
     for (;;) {
       const next = this.#waiters[0];
       if (next === undefined) return;
-      const cls = classOf(next.size);
+      const cls = slabSize(next.size);
       if (this.#inUse + cls > this.#capacity) return;
       this.#waiters.shift();
       next.grant(this.#lend(next.size, cls));
@@ -144,6 +144,7 @@ export class BufferPool {
   }
 }
 
-function classOf(size: number): number {
+/** Bytes that a slab for `size` bytes takes of the capacity. */
+export function slabSize(size: number): number {
   return size <= SMALLEST ? SMALLEST : 2 ** Math.ceil(Math.log2(size));
 }

@@ -29,6 +29,21 @@ const OPEN_FLAGS =
 /** The head of Rreaddir, which its count does not include. */
 const READDIR_LEAST = 512;
 
+/** size[4] type[1] tag[2] fid[4] newfid[4] nwname[2]. */
+const TWALK_HEAD = 17;
+
+/** Where the names end that one Twalk can carry, beginning at `from`: as many as the protocol and msize allow, one at least. */
+function oneWalk(names: readonly string[], from: number, msize: number): number {
+  let size = TWALK_HEAD;
+  let at = from;
+  while (at < names.length && at < from + MAXWELEM) {
+    size += 2 + Buffer.byteLength(names[at]!);
+    if (size > msize && at > from) break;
+    at++;
+  }
+  return at;
+}
+
 function isMissing(error: unknown): boolean {
   return error instanceof ErrnoError && (error.errno === errno.EOPNOTSUPP || error.errno === errno.ENOSYS);
 }
@@ -60,12 +75,16 @@ export class DotL implements Dialect {
   }
 
   async walk(from: Fid, names: readonly string[], signal?: AbortSignalLike): Promise<Fid> {
-    const first = await this.#firstWalk(from, names.slice(0, MAXWELEM), signal);
+    const { msize } = this.#calls.connection;
+    let at = oneWalk(names, 0, msize);
+    const first = await this.#firstWalk(from, names.slice(0, at), signal);
     if (first.fid === undefined) throw new ErrnoError(errno.ENOENT, 'Twalk');
     const fid = first.fid;
     try {
-      for (let at = MAXWELEM; at < names.length; at += MAXWELEM) {
-        const part = names.slice(at, at + MAXWELEM);
+      while (at < names.length) {
+        const end = oneWalk(names, at, msize);
+        const part = names.slice(at, end);
+        at = end;
         const qids = await this.#calls.step(fid, part, signal);
         if (qids.length < part.length) throw new ErrnoError(errno.ENOENT, 'Twalk');
       }

@@ -1,0 +1,31 @@
+// The frame of a request, or the errno with which a call fails that no frame can carry: the caller's fault, so that the
+// connection lives on. intro(9P) lets a message be refused, never cut.
+
+import { errno } from '../common/errno.ts';
+import { ErrnoError } from '../common/errors.ts';
+import type { Codec, Frame } from '../wire/p9/codec.ts';
+import type { Request } from './request.ts';
+
+const MAX_STRING = 0xffff;
+
+function isTooLong(value: unknown): boolean {
+  return typeof value === 'string' && Buffer.byteLength(value) > MAX_STRING;
+}
+
+/**
+ * Throws ErrnoError: ENAMETOOLONG where a name is longer than the format allows or makes the message longer than msize,
+ * EMSGSIZE where a payload does, EINVAL where a number does not fit its field.
+ */
+export function encodeRequest(codec: Codec, msize: number, { name, body }: Request, tag: number): Frame {
+  let frame: Frame;
+  try {
+    frame = codec.encode(name, tag, body);
+  } catch (error) {
+    const long = Object.values(body).flat().some(isTooLong);
+    throw new ErrnoError(long ? errno.ENAMETOOLONG : errno.EINVAL, `${name}: ${(error as Error).message}`);
+  }
+  const size = frame.head.length + (frame.payload?.length ?? 0);
+  if (size <= msize) return frame;
+  const number = frame.payload === undefined ? errno.ENAMETOOLONG : errno.EMSGSIZE;
+  throw new ErrnoError(number, `${name} of ${size} bytes, msize is ${msize}`);
+}
