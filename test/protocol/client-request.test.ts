@@ -1,81 +1,25 @@
 // The life of one request, row by row of the table at the head of src/client/request.ts, against a server that says
-// what each row needs. Every test ends with the check that nothing is left: no tag, no fid number, no buffer.
+// what each row needs: everything but its deadlines and its hostile replies.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Calls } from '../../src/client/calls.ts';
-import type { Connection } from '../../src/client/connection.ts';
 import type { Fid } from '../../src/client/fids.ts';
 import { read } from '../../src/client/io.ts';
 import { errno } from '../../src/common/errno.ts';
-import { CancelledError, ErrnoError, ProtocolError } from '../../src/common/errors.ts';
-import { OPEN } from '../../src/wire/p9/constants.ts';
-import { type Scripted, scripted, turn } from '../support/scripted.ts';
+import { ErrnoError } from '../../src/common/errors.ts';
+import { expectCancelled, expectIdle, expectNothingAfterEnd } from '../support/leaks.ts';
+import { type Attached, attached, getattr, type ScriptedOptions } from '../support/scripted.ts';
 
-const qid = { type: 0, version: 1, path: 7n };
-const getattr = {
-  valid: 0x7ff,
-  qid,
-  mode: 0o100644,
-  uid: 0,
-  gid: 0,
-  nlink: 1,
-  rdev: 0,
-  size: 5,
-  blksize: 4096,
-  blocks: 8,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-  ctime: 0,
-  ctimeNsec: 0,
-  btime: 0,
-  btimeNsec: 0,
-  gen: 0n,
-  dataVersion: 0n,
-};
+let { client, server, calls, root } = {} as Attached;
 
-let client: Connection;
-let server: Scripted;
-let calls: Calls;
-let root: Fid;
-
-async function begin(options: Parameters<typeof scripted>[0] = {}): Promise<void> {
-  ({ client, server } = await scripted(options));
-  calls = new Calls(client);
-  const attaching = calls.attach('me', '', 0);
-  server.reply((await server.next('Tattach')).tag, 'Rattach', { qid });
-  root = await attaching;
+async function begin(options: ScriptedOptions = {}): Promise<void> {
+  client?.close();
+  ({ client, server, calls, root } = await attached(options));
 }
-
-/** Nothing on its way, nothing in quarantine, `live` fids beside the root. */
-async function nothingLeft(live = 0): Promise<void> {
-  await turn();
-  expect(client.stats).toMatchObject({
-    tags: 0,
-    reserveTags: 0,
-    queued: 0,
-    quarantine: 0,
-    fids: { live: 1 + live, quarantine: 0 },
-    pool: { inUse: 0, waiting: 0 },
-  });
-}
-
-/** Every request and fid ended with the connection. */
-async function dead(error: new (...args: never[]) => Error): Promise<void> {
-  expect(await client.closed).toBeInstanceOf(error);
-  await turn();
-  expect(client.stats).toMatchObject({ tags: 0, reserveTags: 0, queued: 0, quarantine: 0, pool: { inUse: 0 } });
-  await expect(calls.getattr(root, 1)).rejects.toBe(client.error);
-}
-
-const aborted = (what: Promise<unknown>) =>
-  expect(what).rejects.toMatchObject({ name: 'CancelledError', code: 'EINTR' });
 
 beforeEach(() => begin());
-afterEach(() => {
+afterEach(async () => {
   vi.useRealTimers();
-  client.close();
+  await expectNothingAfterEnd(client);
 });
 
 describe('a request that is aborted', () => {
@@ -86,17 +30,17 @@ describe('a request that is aborted', () => {
     const second = calls.getattr(root, 2, abort.signal);
     const { tag } = await server.next('Tgetattr');
     abort.abort();
-    await aborted(second);
+    await expectCancelled(second);
     server.reply(tag, 'Rgetattr', getattr);
     await first;
     await server.quiet();
-    await nothingLeft();
+    await expectIdle(client, 1);
   });
 
   test('before it is made is not made', async () => {
-    await aborted(calls.getattr(root, 1, AbortSignal.abort()));
+    await expectCancelled(calls.getattr(root, 1, AbortSignal.abort()));
     await server.quiet();
-    await nothingLeft();
+    await expectIdle(client, 1);
   });
 
   test('on the wire sends one Tflush, and ends with Rflush', async () => {
@@ -112,8 +56,8 @@ describe('a request that is aborted', () => {
     await server.quiet();
     expect(settled).not.toHaveBeenCalled();
     server.reply(flush.tag, 'Rflush', {});
-    await aborted(call);
-    await nothingLeft();
+    await expectCancelled(call);
+    await expectIdle(client, 1);
   });
 
   test('and answered before Rflush is answered, and its tag stays taken until Rflush', async () => {
@@ -134,7 +78,7 @@ describe('a request that is aborted', () => {
       await other;
     }
     server.reply(flush.tag, 'Rflush', {});
-    await nothingLeft();
+    await expectIdle(client, 1);
   });
 
   test('and failed by the server before Rflush has the server’s error', async () => {
@@ -146,7 +90,7 @@ describe('a request that is aborted', () => {
     server.reply(tag, 'Rlerror', { ecode: errno.EACCES });
     server.reply(flush.tag, 'Rflush', {});
     await expect(call).rejects.toMatchObject({ name: 'ErrnoError', code: 'EACCES' });
-    await nothingLeft();
+    await expectIdle(client, 1);
   });
 
   test('takes an error in answer to its Tflush for Rflush', async () => {
@@ -155,8 +99,8 @@ describe('a request that is aborted', () => {
     await server.next('Tgetattr');
     abort.abort();
     server.reply((await server.next('Tflush')).tag, 'Rlerror', { ecode: errno.EINVAL });
-    await aborted(call);
-    await nothingLeft();
+    await expectCancelled(call);
+    await expectIdle(client, 1);
   });
 
   test('and answered after Rflush has the late reply dropped and counted', async () => {
@@ -165,11 +109,11 @@ describe('a request that is aborted', () => {
     const { tag } = await server.next('Tgetattr');
     abort.abort();
     server.reply((await server.next('Tflush')).tag, 'Rflush', {});
-    await aborted(call);
+    await expectCancelled(call);
     server.reply(tag, 'Rgetattr', getattr);
     await server.quiet();
     expect(client.stats.lateReplies).toBe(1);
-    await nothingLeft();
+    await expectIdle(client, 1);
   });
 
   test('is flushed though every ordinary tag is taken and the queue is full', async () => {
@@ -182,7 +126,7 @@ describe('a request that is aborted', () => {
     for (let i = 0; i < 4; i++) server.reply((await server.next('Tflush')).tag, 'Rflush', {});
     for (const { status } of await settled) expect(status).toBe('rejected');
     await server.quiet();
-    await nothingLeft();
+    await expectIdle(client, 1);
   });
 });
 
@@ -210,258 +154,125 @@ describe('what is never flushed:', () => {
     server.reply(clunk.tag, 'Rlerror', { ecode: errno.EIO });
     server.reply(second.tag, 'Rlerror', { ecode: errno.ENOENT });
     await expect(again).rejects.toBeInstanceOf(ErrnoError);
-    await nothingLeft();
+    await expectIdle(client, 1);
   });
 });
 
-describe('a fid', () => {
-  test('of a walk that was cancelled is clunked, and the error of that is nobody’s', async () => {
-    const abort = new AbortController();
-    const call = calls.walk(root, ['a'], abort.signal);
-    const { newfid } = await server.next('Twalk');
-    abort.abort();
-    server.reply((await server.next('Tflush')).tag, 'Rflush', {});
-    await aborted(call);
-    const clunk = await server.next('Tclunk');
-    expect(clunk.fid).toBe(newfid);
-    server.reply(clunk.tag, 'Rlerror', { ecode: errno.EBADF });
-    await nothingLeft();
-  });
+describe('a request that the transport cannot take yet', () => {
+  const big = () => Buffer.alloc(900_000);
 
-  test('of a walk whose reply came before Rflush is real', async () => {
+  test('waits in the queue, from which an abort takes it without a message', async () => {
+    await begin({ msize: 1024 * 1024 });
+    server.pause();
+    const taken = [calls.write(root, 0, big()), calls.write(root, 1, big())];
     const abort = new AbortController();
-    const call = calls.walk(root, ['a'], abort.signal);
-    const { tag } = await server.next('Twalk');
+    const waiting = calls.write(root, 2, big(), undefined, abort.signal);
+    const last = calls.getattr(root, 1);
+    expect(client.stats).toMatchObject({ tags: 2, queued: 2 });
     abort.abort();
-    const flush = await server.next('Tflush');
-    server.reply(tag, 'Rwalk', { qids: [qid] });
-    server.reply(flush.tag, 'Rflush', {});
-    expect((await call).fid?.state).toBe('live');
-    await nothingLeft(1);
-  });
-
-  test('of a partial walk is clunked; that of a walk which found nothing is not', async () => {
-    const partial = calls.walk(root, ['a', 'b']);
-    server.reply((await server.next('Twalk')).tag, 'Rwalk', { qids: [qid] });
-    expect(await partial).toEqual({ fid: undefined, qids: [qid] });
-    server.reply((await server.next('Tclunk')).tag, 'Rclunk', {});
-    const none = calls.walk(root, ['a']);
-    server.reply((await server.next('Twalk')).tag, 'Rlerror', { ecode: errno.ENOENT });
-    await expect(none).rejects.toMatchObject({ code: 'ENOENT' });
+    await expectCancelled(waiting);
+    server.resume();
+    for (let i = 0; i < 2; i++) {
+      const { tag, data } = await server.next('Twrite');
+      server.reply(tag, 'Rwrite', { count: data.length });
+    }
+    server.reply((await server.next('Tgetattr')).tag, 'Rgetattr', getattr);
+    await Promise.all([...taken, last]);
     await server.quiet();
-    await nothingLeft();
+    await expectIdle(client, 1);
   });
 
-  test('is clunked when the last request that names it is over, and not before', async () => {
+  test('does not hold up Tflush and Tclunk', async () => {
+    await begin({ msize: 1024 * 1024 });
     const walking = calls.walk(root, []);
     server.reply((await server.next('Twalk')).tag, 'Rwalk', { qids: [] });
     const fid = (await walking).fid as Fid;
-    const one = calls.getattr(fid, 1);
-    const two = calls.getattr(fid, 2);
-    const asked = [await server.next('Tgetattr'), await server.next('Tgetattr')];
+    server.pause();
+    const abort = new AbortController();
+    const write = calls.write(root, 0, big(), undefined, abort.signal);
+    const second = calls.write(root, 0, big());
+    const queued = calls.getattr(root, 1);
+    abort.abort();
     calls.clunk(fid);
-    await server.quiet();
-    for (const { tag } of asked) server.reply(tag, 'Rgetattr', getattr);
-    await Promise.all([one, two]);
+    server.resume();
+    const oldtag = (await server.next('Twrite')).tag;
+    const other = await server.next('Twrite');
+    const flush = await server.next('Tflush');
+    expect(flush.oldtag).toBe(oldtag);
     server.reply((await server.next('Tclunk')).tag, 'Rclunk', {});
-    await nothingLeft();
-  });
-
-  test('is one of a thousand that are clunked at once, sixty-four on the wire', async () => {
-    const fids: Fid[] = [];
-    for (let i = 0; i < 1000; i++) {
-      const walking = calls.walk(root, []);
-      server.reply((await server.next('Twalk')).tag, 'Rwalk', { qids: [] });
-      fids.push((await walking).fid as Fid);
-    }
-    for (const fid of fids) calls.clunk(fid);
-    const seen = new Set<number>();
-    for (let i = 0; i < 1000; i++) {
-      const { tag, fid } = await server.next('Tclunk');
-      seen.add(fid);
-      server.reply(tag, 'Rclunk', {});
-    }
-    expect(seen.size).toBe(1000);
-    await nothingLeft();
+    server.reply(flush.tag, 'Rflush', {});
+    server.reply(other.tag, 'Rwrite', { count: other.data.length });
+    await expectCancelled(write);
+    await second;
+    server.reply((await server.next('Tgetattr')).tag, 'Rgetattr', getattr);
+    await queued;
+    await expectIdle(client, 1);
   });
 });
 
-describe('a Tflush that is not answered in time', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
-  });
-
-  async function abandoned(signalReason?: unknown, after = 10_000) {
-    const abort = new AbortController();
-    const call = calls.walk(root, ['a'], abort.signal);
-    call.catch(() => undefined);
-    const walk = await server.next('Twalk');
-    abort.abort(signalReason);
+test('Tflush and Tclunk go out when every tag is taken, the queue is full and the pool empty', async () => {
+  await begin({ rxPool: 8192, requests: { tagWindow: 2, maxInFlight: 2 } });
+  const walking = calls.walk(root, []);
+  server.reply((await server.next('Twalk')).tag, 'Rwalk', { qids: [] });
+  const fid = (await walking).fid as Fid;
+  const abort = new AbortController();
+  const readers = Array.from({ length: 20 }, () => read(calls, root, 0, 4096, { whole: true, signal: abort.signal }));
+  const settled = Promise.allSettled(readers);
+  const asked = [await server.next('Tread'), await server.next('Tread')];
+  const queued = calls.getattr(root, 1, abort.signal);
+  queued.catch(() => undefined);
+  expect(client.stats).toMatchObject({ tags: 2, queued: 1, pool: { inUse: 8192, waiting: 18 } });
+  calls.clunk(fid);
+  server.reply((await server.next('Tclunk')).tag, 'Rclunk', {});
+  abort.abort();
+  for (const { tag } of asked) {
     const flush = await server.next('Tflush');
-    const settled = vi.fn();
-    call.catch(settled);
-    vi.advanceTimersByTime(after - 1);
-    await turn();
-    expect(settled).not.toHaveBeenCalled();
-    vi.advanceTimersByTime(1);
-    await aborted(call);
-    expect(client.stats).toMatchObject({ tags: 1, reserveTags: 1, quarantine: 1, fids: { live: 1, quarantine: 1 } });
-    return { walk, flush };
+    expect(flush.oldtag).toBe(tag);
+    server.reply(flush.tag, 'Rflush', {});
   }
+  for (const each of await settled) expect(each).toMatchObject({ status: 'rejected', reason: { code: 'EINTR' } });
+  await expectCancelled(queued);
+  await server.quiet();
+  await expectIdle(client, 1);
+});
 
-  test('releases the caller of what has no side effects, and keeps tag and fid until Rflush', async () => {
-    const { flush } = await abandoned();
-    server.reply(flush.tag, 'Rflush', {});
-    server.reply((await server.next('Tclunk')).tag, 'Rclunk', {});
-    await nothingLeft();
+describe('a message that cannot be sent is its caller’s fault alone:', () => {
+  test('a name longer than the format allows', async () => {
+    await expect(calls.walk(root, ['x'.repeat(70_000)])).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
+    await expectIdle(client, 1);
   });
 
-  test('and whose reply comes late: what that made is clunked, the tag waits for Rflush', async () => {
-    const { walk, flush } = await abandoned();
-    server.reply(walk.tag, 'Rwalk', { qids: [qid] });
-    const clunk = await server.next('Tclunk');
-    expect(clunk.fid).toBe(walk.newfid);
-    server.reply(clunk.tag, 'Rclunk', {});
-    await turn();
-    expect(client.stats).toMatchObject({ tags: 1, quarantine: 1, fids: { quarantine: 0 }, lateReplies: 1 });
-    server.reply(flush.tag, 'Rflush', {});
-    await nothingLeft();
+  test('a name longer than msize allows', async () => {
+    await expect(calls.symlink(root, 'a', 'x'.repeat(9000), 0)).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
+    await server.quiet();
+    await expectIdle(client, 1);
   });
 
-  test('releases a dying caller after a second', async () => {
-    const { flush } = await abandoned({ dying: true }, 1000);
-    server.reply(flush.tag, 'Rflush', {});
-    server.reply((await server.next('Tclunk')).tag, 'Rclunk', {});
-    await nothingLeft();
+  test('a payload longer than msize allows', async () => {
+    const taken = vi.fn();
+    await expect(calls.write(root, 0, Buffer.alloc(9000), taken)).rejects.toMatchObject({ code: 'EMSGSIZE' });
+    expect(taken).toHaveBeenCalledOnce();
+    await expectIdle(client, 1);
   });
 
-  test('ends the connection where the request has side effects, also for a dying caller', async () => {
-    const abort = new AbortController();
-    const call = calls.mkdir(root, 'd', 0o755, 0, abort.signal);
-    call.catch(() => undefined);
-    await server.next('Tmkdir');
-    abort.abort({ dying: true });
-    await server.next('Tflush');
-    vi.advanceTimersByTime(10_000);
-    await expect(call).rejects.toBeInstanceOf(ProtocolError);
-    await dead(ProtocolError);
-  });
-
-  test.each([
-    ['an open that truncates', OPEN.TRUNC, true],
-    ['an open that does not', OPEN.RDONLY, false],
-  ])('counts %s rightly', async (_what, flags, ends) => {
-    const abort = new AbortController();
-    const call = calls.lopen(root, flags, abort.signal);
-    call.catch(() => undefined);
-    await server.next('Tlopen');
-    abort.abort();
-    await server.next('Tflush');
-    vi.advanceTimersByTime(10_000);
-    await expect(call).rejects.toBeInstanceOf(ends ? ProtocolError : CancelledError);
-    expect(client.error === undefined).toBe(!ends);
-  });
-
-  test('more often than quarantine allows ends the connection', async () => {
-    await begin({ requests: { maxQuarantine: 3 } });
-    const abort = new AbortController();
-    const all = Promise.allSettled(Array.from({ length: 4 }, () => calls.getattr(root, 1, abort.signal)));
-    for (let i = 0; i < 4; i++) await server.next('Tgetattr');
-    abort.abort();
-    for (let i = 0; i < 4; i++) await server.next('Tflush');
-    vi.advanceTimersByTime(10_000);
-    await all;
-    await dead(ProtocolError);
-  });
-
-  test('keeps the receive buffer of a read until the reply, and gives it back once', async () => {
-    const abort = new AbortController();
-    const call = read(calls, root, 0, 4096, { whole: false, signal: abort.signal });
-    call.catch(() => undefined);
-    const { tag } = await server.next('Tread');
-    abort.abort();
-    const flush = await server.next('Tflush');
-    vi.advanceTimersByTime(10_000);
-    await aborted(call);
-    expect(client.stats.pool.inUse).toBe(4096);
-    server.reply(tag, 'Rread', { data: Buffer.alloc(4096, 1) });
-    await turn();
-    expect(client.stats.pool.inUse).toBe(0);
-    server.reply(flush.tag, 'Rflush', {});
-    await nothingLeft();
+  test('a number that its field cannot hold', async () => {
+    await expect(calls.mkdir(root, 'd', -1, 0)).rejects.toMatchObject({ code: 'EINVAL' });
+    await server.quiet();
+    await expectIdle(client, 1);
   });
 });
 
-test('timeout= flushes what has waited too long and answers ETIMEDOUT', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
-  const attaching = begin({ requests: { timeout: 5000 } });
-  await attaching;
-  const call = calls.getattr(root, 1);
-  call.catch(() => undefined);
-  await server.next('Tgetattr');
-  vi.advanceTimersByTime(7000);
-  server.reply((await server.next('Tflush')).tag, 'Rflush', {});
-  await expect(call).rejects.toMatchObject({ name: 'CancelledError', code: 'ETIMEDOUT' });
-  await nothingLeft();
-});
-
-describe('the connection ends with ProtocolError at', () => {
-  const hostile: [string, (tag: number) => void][] = [
-    ['a tag that is not outstanding', (tag) => server.reply(tag + 100, 'Rgetattr', getattr)],
-    ['a reply of another type', (tag) => server.reply(tag, 'Rclunk', {})],
-    ['a payload in answer to something else', (tag) => server.reply(tag, 'Rread', { data: Buffer.alloc(9) })],
-    ['errno 0', (tag) => server.reply(tag, 'Rlerror', { ecode: 0 })],
-    ['errno 4096', (tag) => server.reply(tag, 'Rlerror', { ecode: 4096 })],
-    ['errno 2^31', (tag) => server.reply(tag, 'Rlerror', { ecode: 2 ** 31 })],
-    ['a T-message', (tag) => server.reply(tag, 'Tclunk', { fid: 1 })],
-    ['a frame of six bytes', () => server.raw(Buffer.from([6, 0, 0, 0, 25, 0]))],
-    ['a frame longer than msize', () => server.raw(Buffer.from([0, 0, 0, 1, 25, 0, 0]))],
-    ['an unknown type', (tag) => server.raw(Buffer.from([7, 0, 0, 0, 255, tag, 0]))],
-  ];
-  test.each(hostile)('%s', async (_what, say) => {
+test('tags are handed out in a circle, so that one in a log names one request', async () => {
+  await begin({ requests: { tagWindow: 8, maxInFlight: 4 } });
+  const tags: number[] = [];
+  for (let i = 0; i < 16; i++) {
     const call = calls.getattr(root, 1);
-    const other = calls.getattr(root, 2);
-    call.catch(() => undefined);
-    other.catch(() => undefined);
     const { tag } = await server.next('Tgetattr');
-    say(tag);
-    await expect(call).rejects.toBeInstanceOf(ProtocolError);
-    await expect(other).rejects.toBe(client.error);
-    await dead(ProtocolError);
-  });
-
-  test('a second reply to a request whose flush is not answered yet', async () => {
-    const abort = new AbortController();
-    const call = calls.getattr(root, 1, abort.signal);
-    const { tag } = await server.next('Tgetattr');
-    abort.abort();
-    await server.next('Tflush');
+    tags.push(tag);
     server.reply(tag, 'Rgetattr', getattr);
     await call;
-    server.reply(tag, 'Rgetattr', getattr);
-    await dead(ProtocolError);
-  });
-
-  test('more bytes than were asked for', async () => {
-    const call = read(calls, root, 0, 100, { whole: false });
-    call.catch(() => undefined);
-    const { tag } = await server.next('Tread');
-    server.reply(tag, 'Rread', { data: Buffer.alloc(101) });
-    await expect(call).rejects.toBeInstanceOf(ProtocolError);
-    await dead(ProtocolError);
-  });
-});
-
-test('a hang-up settles what is queued, sent, flushing and abandoned, each once', async () => {
-  await begin({ requests: { maxInFlight: 2 } });
-  const abort = new AbortController();
-  const calling = [calls.getattr(root, 1, abort.signal), calls.getattr(root, 2), calls.getattr(root, 3)];
-  const all = Promise.allSettled(calling);
-  await server.next('Tgetattr');
-  abort.abort();
-  await server.next('Tgetattr');
-  await server.next('Tflush');
-  server.hangUp();
-  for (const settled of await all) expect(settled).toMatchObject({ status: 'rejected', reason: client.error });
-  expect(client.stats).toMatchObject({ tags: 0, reserveTags: 0, queued: 0, quarantine: 0 });
+  }
+  expect(new Set(tags.slice(0, 8)).size).toBe(8);
+  expect(tags.slice(8)).toEqual(tags.slice(0, 8));
+  await expectIdle(client, 1);
 });

@@ -1,14 +1,41 @@
 // A server of a test's own making: it receives decoded T-messages over an in-process transport and says what the test
 // tells it to, when the test tells it to. It answers nothing by itself but Tversion.
 
+import { Calls } from '../../src/client/calls.ts';
 import { type Connection, type ConnectionOptions, negotiate } from '../../src/client/connection.ts';
-import { memoryPair } from '../../src/transport/memory.ts';
+import type { Fid } from '../../src/client/fids.ts';
+import { memoryPair, type PairOptions } from '../../src/transport/memory.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 import { dotlCodec } from '../../src/wire/p9/codec.ts';
 import { FrameReader } from '../../src/wire/p9/framing.ts';
 import type { Body, Message, MessageName } from '../../src/wire/p9/messages.ts';
 
 type Of<N extends MessageName> = Extract<Message, { type: N }>;
+
+/** A file for replies that need one. */
+export const qid = { type: 0, version: 1, path: 7n };
+export const getattr: Body<'Rgetattr'> = {
+  valid: 0x7ff,
+  qid,
+  mode: 0o100644,
+  uid: 0,
+  gid: 0,
+  nlink: 1,
+  rdev: 0,
+  size: 5,
+  blksize: 4096,
+  blocks: 8,
+  atime: 0,
+  atimeNsec: 0,
+  mtime: 0,
+  mtimeNsec: 0,
+  ctime: 0,
+  ctimeNsec: 0,
+  btime: 0,
+  btimeNsec: 0,
+  gen: 0n,
+  dataVersion: 0n,
+};
 
 /** How many turns of the event loop a message may take to arrive. */
 const TURNS = 200;
@@ -44,6 +71,15 @@ export class Scripted {
     this.#transport.send(bytes);
   }
 
+  /** Reads no more until resume(). */
+  pause(): void {
+    this.#transport.pause();
+  }
+
+  resume(): void {
+    this.#transport.resume();
+  }
+
   hangUp(): void {
     this.#transport.close();
   }
@@ -71,10 +107,31 @@ export function turn(): Promise<void> {
   return new Promise((resolve) => realImmediate(resolve));
 }
 
+export interface ScriptedOptions extends ConnectionOptions {
+  /** How the in-process transport cuts what the client sends, and what it receives. */
+  cut?: [PairOptions, PairOptions];
+}
+
 /** A client's connection and the server at its other end. */
-export async function scripted(options: ConnectionOptions = {}): Promise<{ client: Connection; server: Scripted }> {
-  const [ours, theirs] = memoryPair();
+export async function scripted(options: ScriptedOptions = {}): Promise<{ client: Connection; server: Scripted }> {
+  const [ours, theirs] = memoryPair(...(options.cut ?? []));
   const server = new Scripted(theirs, options.msize ?? 8192);
   const client = await negotiate(ours, { msize: 8192, ...options });
   return { client, server };
+}
+
+export interface Attached {
+  client: Connection;
+  server: Scripted;
+  calls: Calls;
+  root: Fid;
+}
+
+/** The same with a fid for the root. */
+export async function attached(options: ScriptedOptions = {}): Promise<Attached> {
+  const { client, server } = await scripted(options);
+  const calls = new Calls(client);
+  const attaching = calls.attach('me', '', 0);
+  server.reply((await server.next('Tattach')).tag, 'Rattach', { qid });
+  return { client, server, calls, root: await attaching };
 }
