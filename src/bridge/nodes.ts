@@ -102,8 +102,10 @@ export class Nodes {
     const node = this.#identify(parent, name, stat) ?? this.#make(stat);
     node.stat = stat;
     node.nlookup++;
+    const moved = parent.names.get(name) !== node;
     this.#place(node, parent, name);
-    this.#setFid(node, user, fid);
+    // where fids are paths, one that came by another name may lead nowhere by now
+    this.#setFid(node, user, fid, moved && this.#session.dialect.fidsFollowPaths);
     return node;
   }
 
@@ -150,15 +152,14 @@ export class Nodes {
     this.#collect(parent);
   }
 
-  #setFid(node: Node, user: number, fid: Fid): void {
+  #setFid(node: Node, user: number, fid: Fid, replace: boolean): void {
     if (node.epoch !== this.#epoch) this.#dropFids(node);
     const old = node.fids.get(user);
-    if (old !== undefined && !this.#session.dialect.fidsFollowPaths) {
+    if (old !== undefined && !replace) {
       // both reach the file, and the old one may be on its way into somebody's request
       this.#session.calls.clunk(fid);
       return;
     }
-    // where fids are paths, the one just walked is the one that is known to reach the file
     node.fids.set(user, fid);
     if (old !== undefined) this.#retire(old);
     this.#touch(node);
@@ -242,7 +243,7 @@ export class Nodes {
       this.#session.calls.clunk(fid);
       throw new ErrnoError(errno.ESTALE, 'another file has the name now');
     }
-    this.#setFid(node, user, fid);
+    this.#setFid(node, user, fid, false);
     return fid;
   }
 
