@@ -3,7 +3,7 @@
 // hold part of what they need cannot block each other; it goes back once, when the consumer and every request that may
 // still write into it have let go; a write reports what is contiguously written.
 
-import type { AbortSignalLike } from '../common/abort.ts';
+import { type AbortSignalLike, withShared } from '../common/abort.ts';
 import type { Slab } from '../common/bufpool.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
@@ -25,8 +25,11 @@ export interface ReadOptions {
    * it one short reply is the answer (stream files).
    */
   whole: boolean;
-  /** Where the file is known to end, bytes: a short read that reaches it is not asked about again. */
-  end?: number;
+  /**
+   * Where the file was last known to end, bytes: a read that comes to just there is not asked about again. A file that
+   * turns out longer is read on.
+   */
+  end?: number | undefined;
   signal?: AbortSignalLike | undefined;
 }
 
@@ -47,6 +50,16 @@ class Lease {
 
   drop(): void {
     if (--this.#holders === 0) this.#slab.release();
+  }
+
+  /** The consumer's own drop: a second one would take the memory from a request that still writes into it. */
+  releaseOnce(): () => void {
+    let lent = true;
+    return () => {
+      if (!lent) throw new Error('read data released twice');
+      lent = false;
+      this.drop();
+    };
   }
 }
 
@@ -71,8 +84,10 @@ export async function read(
     const total =
       size <= chunk || !options.whole
         ? await fill(calls, fid, offset, lease, 0, Math.min(size, chunk), options)
-        : await fillChunks(calls, fid, offset, lease, chunk, options);
-    return { data: lease.bytes.subarray(0, total), release: () => lease.drop() };
+        : await withShared(options.signal, (signal) =>
+            fillChunks(calls, fid, offset, lease, 0, chunk, { ...options, signal }),
+          );
+    return { data: lease.bytes.subarray(0, total), release: lease.releaseOnce() };
   } catch (error) {
     lease.drop();
     throw error;
@@ -94,24 +109,28 @@ async function fill(
     lease.hold();
     const count = await calls.read(fid, offset + at, lease.bytes.subarray(at, to), () => lease.drop(), signal);
     at += count;
-    if (count === 0 || !whole || (end !== undefined && offset + at >= end)) break;
+    if (count === 0 || !whole || offset + at === end) break;
   }
   return at - from;
 }
 
+/** Fills lease.bytes from `start` to its end, all chunks at once. */
 async function fillChunks(
   calls: Calls,
   fid: Fid,
   offset: number,
   lease: Lease,
+  start: number,
   chunk: number,
   options: ReadOptions,
 ): Promise<number> {
   const size = lease.bytes.length;
+  const { end } = options;
   const parts: Promise<number>[] = [];
-  for (let from = 0; from < size; from += chunk) {
+  let from = start;
+  for (; from < size; from += chunk) {
     // nothing lies behind the end: one request there is enough, when it is the first
-    if (from > 0 && options.end !== undefined && offset + from >= options.end) break;
+    if (from > start && end !== undefined && offset + from >= end) break;
     parts.push(fill(calls, fid, offset, lease, from, Math.min(from + chunk, size), options));
   }
   // all must have settled before the error is reported: none may be left writing unobserved
@@ -120,9 +139,10 @@ async function fillChunks(
   for (const [i, count] of counts.entries()) {
     if (count.status === 'rejected') throw count.reason;
     total += count.value;
-    if (total < Math.min((i + 1) * chunk, size)) break;
+    if (total < Math.min((i + 1) * chunk, size - start)) return total;
   }
-  return total;
+  if (from >= size || offset + from === end) return total;
+  return total + (await fillChunks(calls, fid, offset, lease, from, chunk, { ...options, end: undefined }));
 }
 
 export interface WriteOptions {
@@ -144,6 +164,17 @@ export async function write(
 ): Promise<number> {
   const chunk = chunkSize(calls, fid);
   if (data.length <= chunk) return drain(calls, fid, offset, data, options.signal);
+  return withShared(options.signal, (signal) => writeChunks(calls, fid, offset, data, chunk, { ...options, signal }));
+}
+
+async function writeChunks(
+  calls: Calls,
+  fid: Fid,
+  offset: number,
+  data: Uint8Array,
+  chunk: number,
+  options: WriteOptions,
+): Promise<number> {
   const batch = options.inOrder ? chunk : chunk * WRITES_AT_ONCE;
   let done = 0;
   while (done < data.length) {

@@ -93,3 +93,23 @@ export class Abort implements AbortSignalLike {
     return next;
   }
 }
+
+/**
+ * Runs `work` with one signal for many waits: it follows `signal`, which has to bear one listener only (an AbortSignal warns
+ * when it has more than ten). The work must have ended when it settles.
+ */
+export async function withShared<T>(
+  signal: AbortSignalLike | undefined,
+  work: (signal: AbortSignalLike | undefined) => Promise<T>,
+): Promise<T> {
+  if (signal === undefined || signal instanceof Abort) return work(signal);
+  const shared = new Abort();
+  const follow = () => shared.abort(signal.reason);
+  if (signal.aborted) follow();
+  else signal.addEventListener('abort', follow, { once: true });
+  try {
+    return await work(shared);
+  } finally {
+    signal.removeEventListener('abort', follow);
+  }
+}

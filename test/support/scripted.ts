@@ -43,6 +43,8 @@ const TURNS = 200;
 export class Scripted {
   /** Everything that came after Tversion, in order. */
   readonly received: Message[] = [];
+  /** Gets what comes instead of `received`: for tests that answer by rule. */
+  answer: ((message: Message) => void) | undefined;
   readonly #transport: Transport;
   #taken = 0;
 
@@ -52,6 +54,7 @@ export class Scripted {
       frame: (bytes, start, end, payload) => {
         const message = dotlCodec.decode(bytes, start, end, payload);
         if (message.type === 'Tversion') this.reply(message.tag, 'Rversion', { msize, version: '9P2000.L' });
+        else if (this.answer !== undefined) this.answer(message);
         else this.received.push(message);
       },
     });
