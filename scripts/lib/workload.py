@@ -113,6 +113,8 @@ WORK = {f.__name__: f for f in
         (seqwrite, seqread, randread, readers, create, readsmall, stat, unlink, lsl, gitclone, gitstatus, getattr_forced)}
 
 os.chdir(sys.argv[2])
+if sys.argv[1] == 'getattr_forced':
+    getattr_forced()  # the first ones pay for the compiler, as in rawclient.mjs
 begin = time.perf_counter()
 WORK[sys.argv[1]]()
 print(time.perf_counter() - begin)
