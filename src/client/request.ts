@@ -55,6 +55,8 @@ export class Request<N extends RequestName = RequestName> {
   flushTag = -1;
   /** Milliseconds of performance.now() at which the frame was handed over; only kept where a timeout or a log wants it. */
   sentAt = 0;
+  /** The same for its Tflush. */
+  flushedAt = 0;
   /** errno of the CancelledError: EINTR, or ETIMEDOUT when `timeout` flushed it. */
   cancelErrno = 0;
   deadline: NodeJS.Timeout | undefined;

@@ -198,6 +198,7 @@ export class Requests {
     if (logger.isLevelEnabled('trace'))
       logger.trace({ tag }, `> ${codec.format({ type: 'Tflush', tag, oldtag: request.tag })}`);
     this.#wire.send(codec.encode('Tflush', tag, { oldtag: request.tag }));
+    request.flushedAt = performance.now();
     request.deadline = setTimeout(() => this.#overdue(request), flushTimeout);
     if (number === errno.EINTR) this.#hurry(request);
   }
@@ -211,7 +212,8 @@ export class Requests {
       return;
     }
     const { dyingTimeout, flushTimeout } = this.#options;
-    if (request.state !== 'flushing' || dyingTimeout >= flushTimeout) return;
+    const left = request.flushedAt + flushTimeout - performance.now();
+    if (request.state !== 'flushing' || left <= dyingTimeout) return;
     clearTimeout(request.deadline);
     request.deadline = setTimeout(() => this.#overdue(request), dyingTimeout);
   }
@@ -238,7 +240,9 @@ export class Requests {
     const { maxQuarantine, maxQuarantineBytes } = this.#options;
     if (this.#quarantine.size > maxQuarantine || this.#quarantine.bytes > maxQuarantineBytes) {
       this.#wire.fail(new ProtocolError(`the server left ${this.#quarantine.size} flushes unanswered`));
+      return;
     }
+    this.#pump(); // what is in quarantine does not count as in flight
   }
 
   #flushOverdue(): void {

@@ -1,0 +1,136 @@
+// A server's book of what it was asked and what it has said: checks, message by message, what a client owes to every
+// server. No tag again before its reply and the reply of its flush, one Tflush a request and none for Tclunk, no fid that
+// the server does not know, no Tclunk while a request names the fid, no number again before Rclunk.
+
+import type { Message } from '../../../src/wire/p9/messages.ts';
+
+export interface Entry {
+  readonly tag: number;
+  readonly message: Message;
+  readonly fids: readonly number[];
+  readonly newfid: number | undefined;
+  answered: boolean;
+  flushTag: number | undefined;
+  flushAnswered: boolean;
+  /** A reply after Rflush, which no server should send, was sent. */
+  late: boolean;
+}
+
+const isOver = (entry: Entry): boolean => (entry.flushTag === undefined ? entry.answered : entry.flushAnswered);
+/** Whether the request may still be carried out. */
+const isOpen = (entry: Entry): boolean => !entry.answered && !entry.flushAnswered;
+
+function fidsOf(message: Message): { fids: number[]; newfid?: number } {
+  if (message.type === 'Twalk') return { fids: [message.fid], newfid: message.newfid };
+  if (message.type === 'Tmkdir') return { fids: [message.dfid] };
+  return 'fid' in message && typeof message.fid === 'number' ? { fids: [message.fid] } : { fids: [] };
+}
+
+export class Book {
+  /** The last request of each tag. */
+  readonly byTag = new Map<number, Entry>();
+  readonly fids = new Set<number>();
+  /** Tclunks that are not answered. */
+  readonly clunks: { tag: number; fid: number }[] = [];
+  /** Flush tag -> the request. */
+  readonly #flushes = new Map<number, Entry>();
+
+  constructor(root: number) {
+    this.fids.add(root);
+  }
+
+  /** Requests to reply to, oldest first. */
+  get open(): Entry[] {
+    return [...this.byTag.values()].filter(isOpen);
+  }
+
+  /** Requests whose Tflush is to be answered. */
+  get flushing(): Entry[] {
+    return [...this.#flushes.values()];
+  }
+
+  /** Requests that were flushed without a reply, whose tag has not been used since. */
+  get flushed(): Entry[] {
+    return [...this.byTag.values()].filter((entry) => entry.flushAnswered && !entry.answered && !entry.late);
+  }
+
+  receive(message: Message): void {
+    if (message.type === 'Tflush') this.#flush(message.tag, message.oldtag);
+    else if (message.type === 'Tclunk') this.#clunk(message.tag, message.fid);
+    else this.#request(message);
+  }
+
+  answer(entry: Entry, ok: boolean): void {
+    entry.answered = true;
+    if (ok && entry.newfid !== undefined) this.fids.add(entry.newfid);
+  }
+
+  answerFlush(entry: Entry): void {
+    entry.flushAnswered = true;
+    this.#flushes.delete(entry.flushTag as number);
+  }
+
+  answerClunk(at: number): { tag: number; known: boolean } {
+    const [clunk] = this.clunks.splice(at, 1);
+    if (clunk === undefined) throw new Error('no such clunk');
+    return { tag: clunk.tag, known: this.fids.delete(clunk.fid) };
+  }
+
+  #request(message: Message): void {
+    const { tag, type } = message;
+    this.#freeTag(tag, type);
+    const { fids, newfid } = fidsOf(message);
+    for (const fid of fids) {
+      check(this.fids.has(fid), `${type} names fid ${fid}, which does not exist`);
+      check(!this.#isClunking(fid), `${type} names fid ${fid}, whose Tclunk came before`);
+    }
+    if (newfid !== undefined) {
+      check(!this.fids.has(newfid), `newfid ${newfid} is in use`);
+      check(!this.#isClunking(newfid), `newfid ${newfid} is being clunked`);
+      check(!this.open.some((entry) => entry.newfid === newfid), `newfid ${newfid} is being made`);
+    }
+    this.byTag.delete(tag);
+    this.byTag.set(tag, {
+      tag,
+      message,
+      fids,
+      newfid,
+      answered: false,
+      flushTag: undefined,
+      flushAnswered: false,
+      late: false,
+    });
+  }
+
+  #flush(tag: number, oldtag: number): void {
+    this.#freeTag(tag, 'Tflush');
+    const entry = this.byTag.get(oldtag);
+    if (entry === undefined) throw new Error(`Tflush of tag ${oldtag}, which was never used`);
+    check(entry.flushTag === undefined, `a second Tflush of tag ${oldtag}`);
+    entry.flushTag = tag;
+    this.#flushes.set(tag, entry);
+  }
+
+  #clunk(tag: number, fid: number): void {
+    this.#freeTag(tag, 'Tclunk');
+    check(!this.#isClunking(fid), `a second Tclunk of fid ${fid}`);
+    const user = this.open.find((entry) => entry.fids.includes(fid) || entry.newfid === fid);
+    check(user === undefined, `Tclunk of fid ${fid}, which ${user?.message.type} still names`);
+    this.clunks.push({ tag, fid });
+  }
+
+  #isClunking(fid: number): boolean {
+    return this.clunks.some((clunk) => clunk.fid === fid);
+  }
+
+  #freeTag(tag: number, type: string): void {
+    const last = this.byTag.get(tag);
+    check(last === undefined || isOver(last), `${type} uses tag ${tag} too early`);
+    check(!this.#flushes.has(tag), `${type} uses tag ${tag} of a Tflush that is not answered`);
+    check(!this.clunks.some((clunk) => clunk.tag === tag), `${type} uses tag ${tag} of a Tclunk that is not answered`);
+  }
+}
+
+function check(right: boolean, what: string): void {
+  if (!right) throw new Error(what);
+}
