@@ -177,6 +177,22 @@ describe('a caller that dies', () => {
     await expectIdle(client, 1);
   });
 
+  test('when less than a second is left anyway gets no more of it', async () => {
+    const abort = new Abort();
+    const reason: Reason = { dying: false };
+    const call = calls.getattr(root, 1, abort);
+    call.catch(() => undefined);
+    await server.next('Tgetattr');
+    abort.abort(reason);
+    const flush = await server.next('Tflush');
+    vi.advanceTimersByTime(9500);
+    die(reason);
+    vi.advanceTimersByTime(500);
+    await expectCancelled(call);
+    server.reply(flush.tag, 'Rflush', {});
+    await expectIdle(client, 1);
+  });
+
   test('after its request was flushed by timeout= has a second too, and the request stays timed out', async () => {
     await begin({ requests: { timeout: 1000 } });
     const abort = new Abort();
@@ -207,6 +223,24 @@ describe('a caller that dies', () => {
   });
 
   const expectCancelledSoon = (call: Promise<unknown>) => expectCancelled(call);
+});
+
+test('a request that goes into quarantine leaves its place to the next in the queue', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  await begin({ requests: { tagWindow: 4, maxInFlight: 1 } });
+  const abort = new AbortController();
+  const first = calls.getattr(root, 1, abort.signal);
+  first.catch(() => undefined);
+  const second = calls.getattr(root, 2);
+  await server.next('Tgetattr');
+  abort.abort();
+  const flush = await server.next('Tflush');
+  await server.quiet();
+  vi.advanceTimersByTime(10_000);
+  await server.serve('Tgetattr', 'Rgetattr', getattr);
+  await second;
+  server.reply(flush.tag, 'Rflush', {});
+  await expectIdle(client, 1);
 });
 
 describe('an answer whose Rflush is overdue', () => {

@@ -131,6 +131,22 @@ describe('a second answer', () => {
   });
 });
 
+test('a tag that was flushed is forgotten when it is used again: a stray reply to it is one', async () => {
+  await begin({ requests: { tagWindow: 1, maxInFlight: 1 } });
+  const abort = new AbortController();
+  const call = calls.getattr(root, 1, abort.signal);
+  await server.next('Tgetattr');
+  abort.abort();
+  await server.serve('Tflush', 'Rflush', {});
+  await expectCancelled(call);
+  const again = calls.getattr(root, 1);
+  const { tag } = await server.serve('Tgetattr', 'Rgetattr', getattr);
+  await again;
+  server.reply(tag, 'Rgetattr', getattr);
+  await expectEnded(client, ProtocolError);
+  expect(client.stats.lateReplies).toBe(0);
+});
+
 describe('an answer of the wrong kind', () => {
   test('to a Tflush ends the connection', async () => {
     const abort = new AbortController();

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Program, type Step, type World } from '../support/model/program.ts';
 
-const RUNS = Number(process.env['NINEFS_MODEL_RUNS'] ?? 400);
+const RUNS = Number(process.env['NINEFS_MODEL_RUNS'] ?? 1000);
 const SEED = process.env['NINEFS_MODEL_SEED'];
 /** Milliseconds for one program at the most, shrinking included. */
 const EACH = 100;

@@ -4,6 +4,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Fid } from '../../src/client/fids.ts';
 import { read } from '../../src/client/io.ts';
+import { Abort } from '../../src/common/abort.ts';
 import { errno } from '../../src/common/errno.ts';
 import { ErrnoError } from '../../src/common/errors.ts';
 import { expectCancelled, expectIdle, expectNothingAfterEnd } from '../support/leaks.ts';
@@ -234,6 +235,28 @@ test('Tflush and Tclunk go out when every tag is taken, the queue is full and th
   await expectCancelled(queued);
   await server.quiet();
   await expectIdle(client, 1);
+});
+
+test('a signal bears no listener once its request is over, however that came about', async () => {
+  const abort = new Abort();
+  const listeners = new Set<() => void>();
+  vi.spyOn(abort, 'addEventListener').mockImplementation((_type, listener) => void listeners.add(listener));
+  vi.spyOn(abort, 'removeEventListener').mockImplementation((_type, listener) => void listeners.delete(listener));
+  const answered = calls.getattr(root, 1, abort);
+  expect(listeners.size).toBe(1);
+  await server.serve('Tgetattr', 'Rgetattr', getattr);
+  await answered;
+  expect(listeners.size).toBe(0);
+  const refused = calls.getattr(root, 1, abort);
+  await server.serve('Tgetattr', 'Rlerror', { ecode: errno.EACCES });
+  await expect(refused).rejects.toMatchObject({ code: 'EACCES' });
+  expect(listeners.size).toBe(0);
+  const cut = calls.getattr(root, 1, abort);
+  cut.catch(() => undefined);
+  await server.next('Tgetattr');
+  client.close();
+  await expect(cut).rejects.toBe(client.error);
+  expect(listeners.size).toBe(0);
 });
 
 describe('a message that cannot be sent is its caller’s fault alone:', () => {

@@ -96,6 +96,13 @@ export class Scripted {
     return message as Of<N>;
   }
 
+  /** Takes the next message, which must be of this type, and answers it. */
+  async serve<N extends MessageName, R extends MessageName>(type: N, name: R, body: Body<R>): Promise<Of<N>> {
+    const message = await this.next(type);
+    this.reply(message.tag, name, body);
+    return message;
+  }
+
   /** Fails if anything more has come, or comes soon. */
   async quiet(): Promise<void> {
     for (let i = 0; i < 10; i++) await turn();

@@ -26,7 +26,7 @@ const OPEN_FLAGS =
   OPEN.DIRECTORY |
   OPEN.NOFOLLOW |
   OPEN.LARGEFILE;
-/** The head of Rreaddir, which its count does not include. */
+/** Bytes: less may not hold even one entry, and the longest name of most file systems makes one of 279. */
 const READDIR_LEAST = 512;
 
 /** size[4] type[1] tag[2] fid[4] newfid[4] nwname[2]. */
