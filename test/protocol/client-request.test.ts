@@ -132,6 +132,17 @@ describe('a request that is aborted', () => {
 });
 
 describe('what is never flushed:', () => {
+  test.each(['Tclunk', 'Tremove'] as const)('%s, whatever its caller says', async (name) => {
+    const abort = new Abort();
+    const call = client.requests.call(name, { fid: 99 }, { signal: abort });
+    const { tag } = await server.next(name);
+    abort.abort();
+    await server.quiet();
+    server.reply(tag, name === 'Tclunk' ? 'Rclunk' : 'Rremove', {});
+    await call;
+    await expectIdle(client, 1);
+  });
+
   test('Tremove', async () => {
     const removing = calls.remove(root);
     const { tag } = await server.next('Tremove');
@@ -216,11 +227,11 @@ test('Tflush and Tclunk go out when every tag is taken, the queue is full and th
   const walking = calls.walk(root, []);
   server.reply((await server.next('Twalk')).tag, 'Rwalk', { qids: [] });
   const fid = (await walking).fid as Fid;
-  const abort = new AbortController();
-  const readers = Array.from({ length: 20 }, () => read(calls, root, 0, 4096, { whole: true, signal: abort.signal }));
+  const abort = new Abort();
+  const readers = Array.from({ length: 20 }, () => read(calls, root, 0, 4096, { whole: true, signal: abort }));
   const settled = Promise.allSettled(readers);
   const asked = [await server.next('Tread'), await server.next('Tread')];
-  const queued = calls.getattr(root, 1, abort.signal);
+  const queued = calls.getattr(root, 1, abort);
   queued.catch(() => undefined);
   expect(client.stats).toMatchObject({ tags: 2, queued: 1, pool: { inUse: 8192, waiting: 18 } });
   calls.clunk(fid);
