@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,9 +30,10 @@
 #include <node_api.h>
 
 #define MAX_ARGS 6
-/* NAME_MAX bytes, or a target of PATH_MAX, and the NUL; one byte more tells that something was longer. */
-#define NAME_ROOM 258
-#define PATH_ROOM 4098
+/* Names are as long as their file system likes (vfat counts characters), within the PATH_MAX that the kernel copies in. Node
+ * cuts text between characters, so the room for one more of them is what keeps a text that was cut too long for the kernel:
+ * it is refused, and never taken for a shorter name. */
+#define TEXT_ROOM (PATH_MAX + 8)
 #define LINK_ROOM 40
 #define GROUPS_MAX 65536
 
@@ -68,9 +70,9 @@ static void text(args *a, int i, char *out, size_t room) {
   if (!a->bad && strlen(out) != length) a->bad = true;
 }
 
-/* One component: longer ones are cut here, but still too long for every file system. */
+/* One component. */
 static void name(args *a, int i, char *out) {
-  text(a, i, out, NAME_ROOM);
+  text(a, i, out, TEXT_ROOM);
   if (strchr(out, '/') != NULL) a->bad = true;
 }
 
@@ -119,7 +121,7 @@ static const char *link_of(char *out, int64_t fd) {
 
 /* root(path): the one path that is resolved as a path */
 CALL(host_root, 1)
-  char path[PATH_ROOM];
+  char path[TEXT_ROOM];
   text(&a, 0, path, sizeof path);
   END(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC))
 
@@ -137,7 +139,7 @@ CALL(host_root, 1)
 
 /* openat(dirfd, name, flags, mode) */
 CALL(host_openat, 4)
-  char n[NAME_ROOM];
+  char n[TEXT_ROOM];
   int dir = (int)integer(&a, 0), flags = (int)integer(&a, 2);
   mode_t mode = (mode_t)integer(&a, 3);
   name(&a, 1, n);
@@ -159,8 +161,9 @@ CALL(host_close, 1)
 
 #define STAT_FIELDS 21
 
-/* stat(fd, out), and statat(dirfd, name, out) of a symbolic link itself: ino (low, high), dev (major, minor), mode, nlink, uid, gid, rdev (major, minor), size, blksize, blocks,
- * then atime, mtime, ctime, btime, each seconds and nanoseconds; btime's nanoseconds are -1 when it is not known */
+/* stat(fd, out), and statat(dirfd, name, out) of a symbolic link itself: ino (low, high), dev (major, minor), mode, nlink,
+ * uid, gid, rdev (major, minor), size, blksize, blocks, then atime, mtime, ctime, btime, each seconds and nanoseconds;
+ * btime's nanoseconds are -1 when it is not known */
 static int stat_into(double *out, int dir, const char *path, int flags) {
   struct statx x;
   if (statx(dir, path, flags, STATX_BASIC_STATS | STATX_BTIME, &x) < 0) return -1;
@@ -193,7 +196,7 @@ CALL(host_stat, 2)
   END(stat_into(out, (int)fd, "", AT_EMPTY_PATH))
 
 CALL(host_statat, 3)
-  char n[NAME_ROOM];
+  char n[TEXT_ROOM];
   int64_t dir = integer(&a, 0);
   name(&a, 1, n);
   double *out = numbers(&a, 2, STAT_FIELDS);
@@ -244,21 +247,21 @@ CALL(host_statfs, 2)
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
 CALL(host_mkdirat, 3)
-  char n[NAME_ROOM];
+  char n[TEXT_ROOM];
   int64_t dir = integer(&a, 0), mode = integer(&a, 2);
   name(&a, 1, n);
   END(UNMASKED(mkdirat((int)dir, n, (mode_t)mode)))
 
 /* mknodat(dirfd, name, mode, major, minor) */
 CALL(host_mknodat, 5)
-  char n[NAME_ROOM];
+  char n[TEXT_ROOM];
   int64_t dir = integer(&a, 0), mode = integer(&a, 2), high = integer(&a, 3), low = integer(&a, 4);
   name(&a, 1, n);
   END(UNMASKED(mknodat((int)dir, n, (mode_t)mode, makedev((unsigned)high, (unsigned)low))))
 
 /* symlinkat(target, dirfd, name) */
 CALL(host_symlinkat, 3)
-  char target[PATH_ROOM], n[NAME_ROOM];
+  char target[TEXT_ROOM], n[TEXT_ROOM];
   text(&a, 0, target, sizeof target);
   int64_t dir = integer(&a, 1);
   name(&a, 2, n);
@@ -266,21 +269,21 @@ CALL(host_symlinkat, 3)
 
 /* linkat(fd, dirfd, name) */
 CALL(host_linkat, 3)
-  char link[LINK_ROOM], n[NAME_ROOM];
+  char link[LINK_ROOM], n[TEXT_ROOM];
   int64_t fd = integer(&a, 0), dir = integer(&a, 1);
   name(&a, 2, n);
   END(linkat(AT_FDCWD, link_of(link, fd), (int)dir, n, AT_SYMLINK_FOLLOW))
 
 /* unlinkat(dirfd, name, flags) */
 CALL(host_unlinkat, 3)
-  char n[NAME_ROOM];
+  char n[TEXT_ROOM];
   int64_t dir = integer(&a, 0), flags = integer(&a, 2);
   name(&a, 1, n);
   END(unlinkat((int)dir, n, (int)flags))
 
 /* renameat(dirfd, name, dirfd, name) */
 CALL(host_renameat, 4)
-  char from[NAME_ROOM], to[NAME_ROOM];
+  char from[TEXT_ROOM], to[TEXT_ROOM];
   int64_t old_dir = integer(&a, 0), new_dir = integer(&a, 2);
   name(&a, 1, from);
   name(&a, 3, to);
@@ -295,14 +298,14 @@ CALL(host_readlink, 2)
 /* ---- extended attributes ----------------------------------------------------------------------------------------- */
 
 CALL(host_getxattr, 3)
-  char link[LINK_ROOM], n[NAME_ROOM];
+  char link[LINK_ROOM], n[TEXT_ROOM];
   int64_t fd = integer(&a, 0);
   text(&a, 1, n, sizeof n);
   struct iovec out = bytes(&a, 2);
   END(getxattr(link_of(link, fd), n, out.iov_base, out.iov_len))
 
 CALL(host_setxattr, 4)
-  char link[LINK_ROOM], n[NAME_ROOM];
+  char link[LINK_ROOM], n[TEXT_ROOM];
   int64_t fd = integer(&a, 0), flags = integer(&a, 3);
   text(&a, 1, n, sizeof n);
   struct iovec value = bytes(&a, 2);
@@ -315,7 +318,7 @@ CALL(host_listxattr, 2)
   END(listxattr(link_of(link, fd), out.iov_base, out.iov_len))
 
 CALL(host_removexattr, 2)
-  char link[LINK_ROOM], n[NAME_ROOM];
+  char link[LINK_ROOM], n[TEXT_ROOM];
   int64_t fd = integer(&a, 0);
   text(&a, 1, n, sizeof n);
   END(removexattr(link_of(link, fd), n))

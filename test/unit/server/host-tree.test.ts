@@ -162,6 +162,44 @@ test('names that are not UTF-8 are left out, the rest of the listing is whole', 
   }
 });
 
+test('a name too long for the machine is refused, and never taken for the shorter one it begins with', async () => {
+  const root = await raw.walk('');
+  for (const length of [252, 253, 254, 255]) {
+    const short = 'a'.repeat(length);
+    fs.writeFileSync(join(dir, short), '');
+    for (const more of ['☃', '😀', '😀😀', 'b'.repeat(5000)].filter((tail) => length + Buffer.byteLength(tail) > 255)) {
+      const name = short + more;
+      expect(await walkErrno(root, name)).toBe(errno.ENAMETOOLONG);
+      expect(await raw.errno('Tunlinkat', { dirfid: root, name, flags: 0 })).toBe(errno.ENAMETOOLONG);
+      expect(await raw.errno('Tmkdir', { dfid: root, name, mode: 0o700, gid: 0 })).toBe(errno.ENAMETOOLONG);
+    }
+  }
+  expect(fs.readdirSync(dir).length).toBe(4);
+});
+
+test('what somebody else makes and removes meanwhile is opened or made, and never missing', async () => {
+  const loop = `import os
+while True:
+    try:
+        os.close(os.open(${JSON.stringify(join(dir, 'f'))}, os.O_CREAT | os.O_WRONLY))
+        os.unlink(${JSON.stringify(join(dir, 'f'))})
+    except FileNotFoundError:
+        pass
+`;
+  const other = spawn('python3', ['-c', loop]);
+  const ended = new Promise((resolve) => other.on('exit', resolve));
+  try {
+    for (let i = 0; i < 2000; i++) {
+      const fid = await raw.create(0, 'f', { flags: OPEN.RDWR });
+      await raw.write(fid, Buffer.from('x'));
+      await raw.clunk(fid);
+    }
+  } finally {
+    other.kill('SIGKILL');
+    await ended;
+  }
+});
+
 test('read-only refuses every change and shows everything', async () => {
   const locked = await serveTree('host', { readOnly: true });
   try {

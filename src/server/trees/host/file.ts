@@ -21,8 +21,8 @@ import {
 } from '../../tree.ts';
 import { S, withoutPrivileges } from '../modes.ts';
 import type { HostNode } from './node.ts';
-import { decode } from './node.ts';
 import { check, STAT } from './syscalls.ts';
+import { decode } from './text.ts';
 import { qidType } from './volume.ts';
 
 const readAsync = promisify(read);

@@ -1,6 +1,7 @@
 // As whom the file system is asked. A server that runs as root takes each user's ids for the length of one synchronous
-// system call, so that permissions, ownership, quotas and ACLs are the kernel's own answer; any other server is asked as
-// itself, whoever the user says to be.
+// system call, so that permissions, ownership and ACLs are the kernel's own answer; any other server is asked as itself,
+// whoever the user says to be. Root's other privileges stay (capabilities(7)): disk quotas and the blocks that are reserved for root
+// do not stop a user here.
 // Guarantees: when as() returns or throws, the thread is the server's again; nothing else runs in between.
 
 import type { User } from '../../tree.ts';
@@ -30,7 +31,10 @@ export class Identity {
     return this.#switches && user.uid !== 0;
   }
 
-  /** Makes a call as `user`, for what it creates with the group `gid`. */
+  /**
+   * Makes a call as `user`, for what it creates with the group `gid`. That one is the client's word, as the uid is: without
+   * authentication it is worth as much.
+   */
   as<T>(user: User, call: () => T, gid: number = user.gid): T {
     if (!this.#switches || (user.uid === 0 && gid === 0)) return call();
     let groups = this.#groups.get(user);

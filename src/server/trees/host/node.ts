@@ -4,35 +4,29 @@
 // How many descriptors are open at a time is bounded (descriptor.ts).
 
 import { errno } from '../../../common/errno.ts';
+import { ErrnoError } from '../../../common/errors.ts';
 import { OPEN, QT, V9FS_MAGIC } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
-import {
-  type Attributes,
-  type Changes,
-  type OpenFile,
-  type Statfs,
-  type TreeNode,
-  type User,
-  XATTR_MAX,
-} from '../../tree.ts';
+import type { Attributes, Changes, OpenFile, Statfs, TreeNode, User } from '../../tree.ts';
 import { S } from '../modes.ts';
 import { Descriptor } from './descriptor.ts';
 import { HostFile } from './file.ts';
 import { HostLocks } from './locks.ts';
 import { check, O, STAT } from './syscalls.ts';
+import { decode } from './text.ts';
 import { pathOf, qidType, type Volume } from './volume.ts';
+import { getxattr, listxattr, removexattr, setxattr } from './xattrs.ts';
 
-const NODE_FLAGS = O.PATH;
-/** No directory lies deeper than this many names of two bytes in a path of 64 KiB; it bounds the way up. */
-const DEEPEST = 32768;
 const KEEP = 0xffffffff;
 const TIME = { NOW: 2 ** 30 - 1, OMIT: 2 ** 30 - 2 } as const;
 /** What a client may ask of open(2) here. The rest is a matter of its own machine; O_DIRECTORY is checked, not passed on. */
 const OPEN_FLAGS = OPEN.ACCMODE | OPEN.TRUNC | OPEN.APPEND | OPEN.DSYNC | OPEN.SYNC;
 const AT_REMOVEDIR = 0x200;
-/** One buffer for values that are copied out at once. */
-const scratch = Buffer.allocUnsafeSlow(XATTR_MAX);
+/** Somebody who makes and removes a name in turns must not hold the server up. */
+const CREATE_TRIES = 8;
+/** More than a target may have (PATH_MAX), so that a cut one would show. */
+const target = Buffer.allocUnsafeSlow(4097);
 
 export class HostNode implements TreeNode {
   readonly volume: Volume;
@@ -131,7 +125,7 @@ export class HostNode implements TreeNode {
   /** The known node to which the name leads, its descriptor open and held; the caller unholds it. */
   #heldAt(name: string): HostNode | undefined {
     const { volume } = this;
-    const fd = this.#opening(() => volume.sys.openat(this.fd, name, NODE_FLAGS, 0));
+    const fd = this.#opening(() => volume.sys.openat(this.fd, name, O.PATH, 0));
     if (fd < 0) return undefined;
     volume.look(fd);
     const { device, ino } = volume.identify();
@@ -173,7 +167,7 @@ export class HostNode implements TreeNode {
     if (name === '..') return this.#up(user);
     const { fd, volume } = this;
     return this.#nodeOf(
-      this.#opening(() => volume.identity.as(user, () => volume.sys.openat(fd, name, NODE_FLAGS, 0))),
+      this.#opening(() => volume.identity.as(user, () => volume.sys.openat(fd, name, O.PATH, 0))),
       name,
     );
   }
@@ -184,36 +178,11 @@ export class HostNode implements TreeNode {
       return this;
     }
     const { fd, volume } = this;
-    const above = this.#as(user, () => volume.sys.openat(fd, '..', NODE_FLAGS | O.DIRECTORY, 0));
+    const above = this.#as(user, () => volume.sys.openat(fd, '..', O.PATH | O.DIRECTORY, 0));
     const parent = this.#nodeOf(above, undefined);
-    if (parent.#isBelowRoot()) return parent;
+    if (volume.leadsTo(parent.fd, this.#root.qid.path)) return parent;
     parent.release();
     return refuse(errno.ENOENT);
-  }
-
-  /** Climbs until it meets the root, or the top of the machine's own tree. */
-  #isBelowRoot(): boolean {
-    const { sys } = this.volume;
-    const own = this.fd;
-    let fd = own;
-    let { path } = this.qid;
-    try {
-      for (let level = 0; level < DEEPEST; level++) {
-        if (path === this.#root.qid.path) return true;
-        const above = sys.openat(fd, '..', NODE_FLAGS | O.DIRECTORY, 0);
-        if (fd !== own) sys.close(fd);
-        fd = above;
-        if (fd < 0) return false;
-        this.volume.look(fd);
-        const { device, ino } = this.volume.identify();
-        const next = pathOf(device, ino);
-        if (next === path) return false;
-        path = next;
-      }
-      return false;
-    } finally {
-      if (fd >= 0 && fd !== own) sys.close(fd);
-    }
   }
 
   getattr(): Attributes {
@@ -247,8 +216,8 @@ export class HostNode implements TreeNode {
 
   readlink(): string {
     if (!(this.qid.type & QT.SYMLINK)) refuse(errno.EINVAL);
-    const length = check(this.volume.sys.readlink(this.fd, scratch));
-    return decode(scratch.subarray(0, length)) ?? refuse(errno.EILSEQ);
+    const length = check(this.volume.sys.readlink(this.fd, target));
+    return decode(target.subarray(0, length)) ?? refuse(errno.EILSEQ);
   }
 
   statfs(): Statfs {
@@ -285,13 +254,21 @@ export class HostNode implements TreeNode {
     }
     const making = (flags & OPEN_FLAGS) | OPEN.NONBLOCK | OPEN.CREATE | OPEN.EXCL;
     const make = () => volume.identity.as(user, () => sys.openat(dir, name, making, mode & 0o7777), gid);
-    const fd = this.#opening(make);
-    if (fd === -errno.EEXIST && !(flags & OPEN.EXCL)) return this.#openExisting(name, flags, user);
+    let fd = this.#opening(make);
+    for (let tries = 0; fd === -errno.EEXIST && !(flags & OPEN.EXCL); tries++) {
+      try {
+        return this.#openExisting(name, flags, user);
+      } catch (error) {
+        // removed by somebody else since: then it is to be made after all
+        if (tries >= CREATE_TRIES || !(error instanceof ErrnoError && error.errno === errno.ENOENT)) throw error;
+      }
+      fd = this.#opening(make);
+    }
     check(fd);
     let node: HostNode;
     try {
       node = this.#nodeOf(
-        this.#opening(() => sys.reopen(fd, NODE_FLAGS)),
+        this.#opening(() => sys.reopen(fd, O.PATH)),
         name,
       );
     } catch (error) {
@@ -322,7 +299,7 @@ export class HostNode implements TreeNode {
   #made(name: string): Qid {
     const { fd, volume } = this;
     const node = this.#nodeOf(
-      this.#opening(() => volume.sys.openat(fd, name, NODE_FLAGS, 0)),
+      this.#opening(() => volume.sys.openat(fd, name, O.PATH, 0)),
       name,
     );
     node.release();
@@ -394,49 +371,23 @@ export class HostNode implements TreeNode {
     }
   }
 
-  /**
-   * trusted.* and security.* ask for a capability that is not one over files, so that the kernel would see the server's:
-   * the rules of xattr(7) for those who are not root are applied here.
-   */
-  #checkXattr(name: string, user: User, otherwise: number): void {
-    if (/^(trusted|security)\./.test(name) && !this.volume.identity.isRoot(user)) refuse(otherwise);
-  }
-
   getxattr(name: string, user: User): Uint8Array {
-    if (name.startsWith('trusted.')) this.#checkXattr(name, user, errno.ENODATA);
-    const { fd } = this;
-    const length = this.#as(user, () => this.volume.sys.getxattr(fd, name, scratch));
-    return Buffer.from(scratch.subarray(0, length));
+    return getxattr(this.volume, this.fd, name, user);
   }
 
   listxattr(user: User): Uint8Array {
-    const { fd } = this;
-    const length = this.#as(user, () => this.volume.sys.listxattr(fd, scratch));
-    const list = Buffer.from(scratch.subarray(0, length));
-    if (this.volume.identity.isRoot(user) || !list.includes('trusted.')) return list;
-    const names = list.toString('latin1').split('\0');
-    return Buffer.from(
-      names
-        .filter((name) => name !== '' && !name.startsWith('trusted.'))
-        .map((name) => `${name}\0`)
-        .join(''),
-      'latin1',
-    );
+    return listxattr(this.volume, this.fd, user);
   }
 
   setxattr(name: string, value: Uint8Array, flags: number, user: User): void {
     this.#mayChange();
-    this.#checkXattr(name, user, errno.EPERM);
-    const { fd } = this;
-    this.#as(user, () => this.volume.sys.setxattr(fd, name, value, flags));
+    setxattr(this.volume, this.fd, name, value, flags, user);
     this.#look();
   }
 
   removexattr(name: string, user: User): void {
     this.#mayChange();
-    this.#checkXattr(name, user, errno.EPERM);
-    const { fd } = this;
-    this.#as(user, () => this.volume.sys.removexattr(fd, name));
+    removexattr(this.volume, this.fd, name, user);
     this.#look();
   }
 }
@@ -448,15 +399,4 @@ function timeOf(time: { sec: number; nsec: number } | 'now' | undefined): { sec:
 
 function hostNode(node: TreeNode): HostNode {
   return node instanceof HostNode ? node : refuse(errno.EXDEV);
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** The bytes as text; undefined when they are not UTF-8, which 9P requires. */
-export function decode(bytes: Uint8Array): string | undefined {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    return undefined; // the one thing that a fatal decoder throws for
-  }
 }

@@ -11,11 +11,13 @@ import { encodeDevice, S } from '../modes.ts';
 import { Ring } from './descriptor.ts';
 import type { Identity } from './identity.ts';
 import type { HostNode } from './node.ts';
-import { check, STAT, type Syscalls } from './syscalls.ts';
+import { check, O, STAT, type Syscalls } from './syscalls.ts';
 
 const TWO32 = 2 ** 32;
 /** Device numbers stand above these bits of a qid.path. */
 const DEVICE_SHIFT = 48n;
+/** Bounds the way up: what lies deeper counts as outside. A path of PATH_MAX has 2048 names at most. */
+const DEEPEST = 32768;
 
 interface Device {
   readonly prefix: bigint;
@@ -75,6 +77,30 @@ export class Volume {
       this.#devices.set(number, device);
     }
     return { device, ino: inoOf(stat[STAT.INO_LOW]!, stat[STAT.INO_HIGH]!) };
+  }
+
+  /** Whether the way up from a directory, whose descriptor is given, comes by the one of that qid.path. */
+  leadsTo(own: number, wanted: bigint): boolean {
+    let fd = own;
+    let last: bigint | undefined;
+    try {
+      for (let level = 0; level < DEEPEST; level++) {
+        this.look(fd);
+        const { device, ino } = this.identify();
+        const path = pathOf(device, ino);
+        if (path === wanted) return true;
+        // what lies above the top of the machine's tree is itself
+        if (path === last) return false;
+        last = path;
+        const above = this.sys.openat(fd, '..', O.PATH | O.DIRECTORY, 0);
+        if (fd !== own) this.sys.close(fd);
+        fd = above;
+        if (fd < 0) return false;
+      }
+      return false;
+    } finally {
+      if (fd >= 0 && fd !== own) this.sys.close(fd);
+    }
   }
 
   enter({ device, ino }: Identification, node: HostNode): void {
