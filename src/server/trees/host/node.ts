@@ -5,7 +5,7 @@
 
 import { errno } from '../../../common/errno.ts';
 import { ErrnoError } from '../../../common/errors.ts';
-import { OPEN, QT, V9FS_MAGIC } from '../../../wire/p9/constants.ts';
+import { OPEN, QT } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
 import type { Attributes, Changes, OpenFile, Statfs, TreeNode, User } from '../../tree.ts';
@@ -221,11 +221,7 @@ export class HostNode implements TreeNode {
   }
 
   statfs(): Statfs {
-    const out = new Float64Array(9);
-    check(this.volume.sys.statfs(this.fd, out));
-    const [bsize = 0, blocks = 0, bfree = 0, bavail = 0, files = 0, ffree = 0, low = 0, high = 0, namelen = 0] = out;
-    const fsid = (BigInt(high) << 32n) | BigInt(low);
-    return { fsType: V9FS_MAGIC, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen };
+    return this.volume.statfs(this.fd);
   }
 
   open(flags: number, user: User): HostFile {

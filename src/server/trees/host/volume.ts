@@ -4,9 +4,9 @@
 // file to a new one, though not while a descriptor holds it.
 
 import { errno } from '../../../common/errno.ts';
-import { GETATTR, QT } from '../../../wire/p9/constants.ts';
+import { GETATTR, QT, V9FS_MAGIC } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
-import type { Attributes } from '../../tree.ts';
+import type { Attributes, Statfs } from '../../tree.ts';
 import { encodeDevice, S } from '../modes.ts';
 import { Ring } from './descriptor.ts';
 import type { Identity } from './identity.ts';
@@ -140,6 +140,14 @@ export class Volume {
       gen: 0n,
       dataVersion: 0n,
     };
+  }
+
+  statfs(fd: number): Statfs {
+    const out = new Float64Array(9);
+    check(this.sys.statfs(fd, out));
+    const [bsize = 0, blocks = 0, bfree = 0, bavail = 0, files = 0, ffree = 0, low = 0, high = 0, namelen = 0] = out;
+    const fsid = (BigInt(high) << 32n) | BigInt(low);
+    return { fsType: V9FS_MAGIC, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen };
   }
 
   /** Moves with every change of content or attributes, since ctime does; never 0. */
