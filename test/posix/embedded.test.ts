@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AccessMode, CacheMode } from '../../src/bridge/settings.ts';
 import { hostTree, memoryTree, type Serving, serve } from '../../src/server/server.ts';
+import { Users } from '../../src/server/users.ts';
+import { writeAccounts } from '../support/accounts.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
 import { posixSuite } from '../support/posix.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
@@ -33,6 +35,7 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(modes
       serving = await serve({
         address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
         tree: tree === 'memory' ? memoryTree() : hostTree(exported, {}),
+        users: new Users(await writeAccounts(dir)),
       });
       live = await mounted(dir, {
         address: serving.address,
@@ -52,8 +55,7 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(modes
       await removeTempDir(dir);
     });
 
-    const exclude = access === 'user' ? { exclude: join(import.meta.dirname, 'exclude/groups.txt') } : {};
-    posixSuite('POSIX', () => live.mountpoint, exclude);
+    posixSuite('POSIX', () => live.mountpoint);
 
     it('leaks nothing', () => live.checkLeaks());
   },

@@ -28,7 +28,10 @@ def _second_user():
 
 NOBODY = 65534  # an ordinary user without any privilege
 OTHER = _second_user()  # a second one
-TEAM = 64000  # a group that neither of them has unless a case gives it
+TEAM = 64000  # a group that neither of them is in
+# Two that are in TEAM, always, since a server may know a user's groups from a database of its own (test/support/accounts.ts).
+MEMBER = 64001  # has it as a supplementary group
+MATE = 64002  # has it as the primary group
 
 KINDS = {
     'root': 'the caller is root',
@@ -202,11 +205,11 @@ def tick():
 # ---- children
 
 
-def _become(uid, gid, groups):
+def _become(uid):
     if uid is None:
         return
-    os.setgroups(list(groups))
-    gid = uid if gid is None else gid
+    os.setgroups([TEAM] if uid == MEMBER else [])
+    gid = TEAM if uid == MATE else uid
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
 
@@ -242,14 +245,14 @@ def _ended(status):
     return f'exit status {os.WEXITSTATUS(status)}'
 
 
-def in_child(fn, *args, uid=None, gid=None, groups=()):
+def in_child(fn, *args, uid=None):
     """fn(*args) in a forked child, as another user when one is given."""
     here, there = Pipe()
     pid = os.fork()
     if pid == 0:
         try:
             here.close()
-            _become(uid, gid, groups)
+            _become(uid)
             there.send(outcome(fn, args))
         finally:
             os._exit(0)
@@ -266,9 +269,9 @@ def in_child(fn, *args, uid=None, gid=None, groups=()):
     return unwrap(result)
 
 
-def as_user(uid, fn, *args, gid=None, groups=()):
-    """fn(*args) as an ordinary user: group of the same number, no supplementary groups unless given."""
-    return in_child(fn, *args, uid=uid, gid=gid, groups=groups)
+def as_user(uid, fn, *args):
+    """fn(*args) as an ordinary user: group of the same number, no supplementary groups, but for MEMBER and MATE."""
+    return in_child(fn, *args, uid=uid)
 
 
 def signal_of(fn, *args):
@@ -287,13 +290,13 @@ class Peer:
     """Another process that makes the calls it is given, one at a time, and keeps its descriptors between them.
     The function must be one that pickle can name (os.open, a function of a case module); use as a context manager."""
 
-    def __init__(self, uid=None, gid=None, groups=()):
+    def __init__(self, uid=None):
         self._here, there = Pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 self._here.close()
-                _become(uid, gid, groups)
+                _become(uid)
                 self._serve(there)
             finally:
                 os._exit(0)

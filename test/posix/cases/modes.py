@@ -4,7 +4,23 @@ import errno
 import os
 import stat
 
-from kit import NOBODY, OTHER, TEAM, as_user, check, equal, get, needs, open_close, put, raises, same_mode, tick
+from kit import (
+    MATE,
+    MEMBER,
+    NOBODY,
+    OTHER,
+    TEAM,
+    as_user,
+    check,
+    equal,
+    get,
+    needs,
+    open_close,
+    put,
+    raises,
+    same_mode,
+    tick,
+)
 
 READ, WRITE, BOTH = os.O_RDONLY, os.O_WRONLY, os.O_RDWR
 
@@ -122,8 +138,10 @@ def chmod_drops_setgid_of_a_foreign_group():
     _owned('f', NOBODY, TEAM, 0o644)
     as_user(NOBODY, os.chmod, 'f', 0o2755)
     same_mode('f', 0o755)
-    as_user(NOBODY, os.chmod, 'f', 0o2755, groups=[TEAM])
-    same_mode('f', 0o2755)
+    for member in (MEMBER, MATE):
+        _owned('f', member, TEAM, 0o644)
+        as_user(member, os.chmod, 'f', 0o2755)
+        same_mode('f', 0o2755)
 
 
 def chmod_moves_ctime():
@@ -192,8 +210,10 @@ def chown_to_a_group_of_ones_own():
     """The owner gives a file to a group it is in, and EPERM for another."""
     _owned('f', NOBODY, NOBODY, 0o644)
     raises(errno.EPERM, as_user, NOBODY, os.chown, 'f', -1, TEAM)
-    as_user(NOBODY, os.chown, 'f', -1, TEAM, groups=[TEAM])
-    equal('group', os.stat('f').st_gid, TEAM)
+    for member in (MEMBER, MATE):
+        os.chown('f', member, NOBODY)
+        as_user(member, os.chown, 'f', -1, TEAM)
+        equal('group', os.stat('f').st_gid, TEAM)
 
 
 def chown_to_nobody_in_particular():
@@ -266,8 +286,8 @@ def _open_trunc():
 @needs('multiuser')
 def setgid_without_x_stays():
     """Set-gid without the group's x bit is no privilege and survives a write by a member of the group."""
-    _owned('f', NOBODY, TEAM, 0o2666)
-    as_user(NOBODY, _write_one_byte, groups=[TEAM])
+    _owned('f', MEMBER, TEAM, 0o2666)
+    as_user(MEMBER, _write_one_byte)
     same_mode('f', 0o2666)
 
 
