@@ -111,6 +111,14 @@ export class Bridge {
   }
 
   /**
+   * The file has no name any more and the server finds files by name: whatever is asked of its fids may hit the one that
+   * has the name now. Nobody else can see the file, so that what only shows in its attributes is kept here.
+   */
+  isLost(node: Node): boolean {
+    return node.isUnlinked && this.session.dialect.fidsFollowPaths;
+  }
+
+  /**
    * Clears setuid and setgid before a write or truncation by somebody who may not keep them (HANDLE_KILLPRIV_V2 leaves
    * that to us). Where the server acts as the writer it refuses him the chmod, and clears them itself when he writes.
    */
@@ -118,6 +126,7 @@ export class Bridge {
     const mode = withoutPrivileges(node.stat.mode);
     if (mode === node.stat.mode) return;
     try {
+      if (this.isLost(node)) return;
       await this.session.dialect.change(fid, { mode: mode & 0o7777 }, signal);
     } catch (error) {
       if (!(error instanceof ErrnoError) || (error.errno !== errno.EPERM && error.errno !== errno.EACCES)) throw error;

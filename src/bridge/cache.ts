@@ -4,7 +4,8 @@
 //          a second; what was written is at the server when close(2) returns
 //   loose  this client is the only writer: the kernel's write-back cache, long timeouts
 // Files of length 0 are read directly in every mode: synthetic files (a control file, a log) show no length and have one,
-// and only a direct read of them can be interrupted.
+// and only a direct read of them can be interrupted. With loose, one that was made here or has had a length is not: a direct
+// read would not see what other descriptors have left in the write-back cache.
 
 import type { FileStat } from '../client/dialects/dialect.ts';
 import type { FuseSettings } from '../fuse/init.ts';
@@ -63,7 +64,7 @@ export interface OpenPlan {
 
 /**
  * `stat` is the file as it is now, `seen` as it was when its pages were last known to be right (undefined: never).
- * `created` is true for a file that this open makes.
+ * `created` is true for a file that this open makes, `plain` for one that is known to be no synthetic file.
  */
 export function planOpen(
   policy: CachePolicy,
@@ -71,6 +72,7 @@ export function planOpen(
   stat: FileStat | undefined,
   seen: FileStat | undefined,
   created: boolean,
+  plain = false,
 ): OpenPlan {
   const access = flags & OPEN.ACCMODE;
   let serverFlags = flags;
@@ -80,7 +82,8 @@ export function planOpen(
     if (access === OPEN.WRONLY) serverFlags = (serverFlags & ~OPEN.ACCMODE) | OPEN.RDWR;
   }
   const truncated = created || (flags & OPEN.TRUNC) !== 0;
-  const stream = !truncated && access !== OPEN.WRONLY && stat !== undefined && stat.size === 0;
+  const known = truncated || (plain && policy.mode === 'loose');
+  const stream = !known && access !== OPEN.WRONLY && stat !== undefined && stat.size === 0;
   if (stream || policy.mode === 'none') {
     const parallel = (flags & OPEN.APPEND) === 0 ? fopen.PARALLEL_DIRECT_WRITES : 0;
     return { serverFlags, kernelFlags: fopen.DIRECT_IO | parallel, stream };

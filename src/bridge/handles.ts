@@ -16,6 +16,8 @@ export interface OpenFile {
   readonly stream: boolean;
   /** The server decides where a write goes. */
   readonly append: boolean;
+  /** Opened without O_APPEND, for what a shared mapping of an append-only descriptor writes to its own place. */
+  readonly mapped: Fid | undefined;
 }
 
 export interface OpenDirectory {

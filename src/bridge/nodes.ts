@@ -24,8 +24,10 @@ export class Node {
   stat: FileStat;
   /** The file as it was when the kernel's pages of it were last known to be right. */
   pagesOf: FileStat | undefined;
+  /** Was made here, or has shown a length: no synthetic file, which shows none and has content all the same. */
+  plain = false;
   nlookup = 0;
-  /** Where it is linked, as far as is known; empty for the root and for what was unlinked. */
+  /** Where it is linked, as far as is known, the place that was seen last first; empty for the root and for what was unlinked. */
   places: Place[] = [];
   /** Known children by name. */
   readonly names = new Map<string, Node>();
@@ -102,10 +104,9 @@ export class Nodes {
     const node = this.#identify(parent, name, stat) ?? this.#make(stat);
     node.stat = stat;
     node.nlookup++;
-    const moved = parent.names.get(name) !== node;
     this.#place(node, parent, name);
     // where fids are paths, one that came by another name may lead nowhere by now
-    this.#setFid(node, user, fid, moved && this.#session.dialect.fidsFollowPaths);
+    this.#setFid(node, user, fid, this.#session.dialect.fidsFollowPaths);
     return node;
   }
 
@@ -141,7 +142,13 @@ export class Nodes {
     if (before === node) return;
     if (before !== undefined) this.#unplace(before, parent, name);
     parent.names.set(name, node);
-    node.places.push({ parent, name });
+    // a directory has one name: somebody else has moved it
+    const left = isDir(node) ? node.places : [];
+    node.places = [{ parent, name }, ...(isDir(node) ? [] : node.places)];
+    for (const place of left) {
+      if (place.parent.names.get(place.name) === node) place.parent.names.delete(place.name);
+      this.#collect(place.parent);
+    }
   }
 
   #unplace(node: Node, parent: Node, name: string): void {

@@ -25,6 +25,12 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
     const { dialect } = fs.session;
     const change = toChange(set);
     const open = openFid(set.fh) ?? (node.isUnlinked ? firstOpen(node) : undefined);
+    if (fs.isLost(node)) {
+      if (change.size !== undefined)
+        throw new ErrnoError(errno.ESTALE, 'the file was removed, and the server opens it by its name');
+      node.stat = changed(node.stat, change);
+      return fs.attrReply(node.stat);
+    }
     if (set.killSuidGid && set.mode === undefined && !isDirectory(node.stat)) {
       await fs.clearPrivileges(node, open ?? (await fs.fid(ctx, node)), ctx.signal);
     }

@@ -3,6 +3,8 @@
 // nothing to wait for.
 
 import { read, write } from '../../client/io.ts';
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import { type Bridge, isGone } from '../bridge.ts';
@@ -18,7 +20,10 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
     },
 
     async write(ctx, _nodeid, fh, offset, data, flags) {
-      const { fid, node, append } = fs.handles.file(fh);
+      const { fid: opened, node, append, mapped } = fs.handles.file(fh);
+      if (append && flags.fromCache && mapped === undefined)
+        throw new ErrnoError(errno.EACCES, 'mapped, and opened to append');
+      const fid = (flags.fromCache ? mapped : undefined) ?? opened;
       if (flags.killSuidGid) await fs.clearPrivileges(node, fid, ctx.signal);
       // a descriptor may have got O_APPEND by fcntl(2); the server does not know, but the kernel's offset is the end
       const inOrder = append || (flags.openFlags & OPEN.APPEND) !== 0;

@@ -19,8 +19,26 @@ import { checkName } from './walk.ts';
 export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'release' | 'mayBlock'> {
   const { dialect, calls } = fs.session;
 
-  function keep(fid: Fid, node: Node, plan: OpenPlan): OpenFile {
-    return { kind: 'file', fid, node, stream: plan.stream, append: (plan.serverFlags & OPEN.APPEND) !== 0 };
+  async function keep(ctx: RequestContext, fid: Fid, node: Node, plan: OpenPlan): Promise<OpenFile> {
+    const append = (plan.serverFlags & OPEN.APPEND) !== 0;
+    const mapped = append && (plan.serverFlags & OPEN.ACCMODE) === OPEN.RDWR ? await openForMaps(ctx, node) : undefined;
+    return { kind: 'file', fid, node, stream: plan.stream, append, mapped };
+  }
+
+  /**
+   * A server that appends ignores the offset, also that of a page which a shared mapping has changed: such pages are
+   * written through a fid of their own. Undefined where the caller may not open the file again (it was made without w).
+   */
+  async function openForMaps(ctx: RequestContext, node: Node): Promise<Fid | undefined> {
+    const fid = await fs.clone(ctx, node, ctx.signal);
+    try {
+      await dialect.open(fid, OPEN.RDWR, ctx.signal);
+      return fid;
+    } catch (error) {
+      calls.clunk(fid);
+      if (!(error instanceof ErrnoError) || error.errno !== errno.EACCES) throw error;
+      return undefined;
+    }
   }
 
   /** Tlopen; where a write-only file had to be opened for reading too and may not be, as it was asked for. */
@@ -41,13 +59,14 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       const [fid, stat] = await cloneAndLook(fs, ctx, node);
       try {
         if (killSuidGid) await fs.clearPrivileges(node, await fs.fid(ctx, node), ctx.signal);
-        const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false);
+        node.plain ||= stat !== undefined && stat.size > 0;
+        const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false, node.plain);
         await openFid(fid, flags, plan, ctx);
         if ((flags & OPEN.TRUNC) !== 0) node.stat = { ...node.stat, size: 0 };
         node.pagesOf = stat;
         // The kernel still has the attributes that it was given last, a length among them that may no longer be right.
         if (fs.policy.mode === 'auto' && stat !== undefined && differs(before, stat)) await fs.expireAttr(node);
-        return { fh: fs.handles.add(keep(fid, node, plan)), flags: plan.kernelFlags };
+        return { fh: fs.handles.add(await keep(ctx, fid, node, plan)), flags: plan.kernelFlags };
       } catch (error) {
         calls.clunk(fid);
         throw error;
@@ -65,7 +84,9 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
         const node = await fs.lookAtMade(bare(ctx), parent, name);
         if (killSuidGid) await fs.clearPrivileges(node, fid, bare(ctx).signal);
         node.pagesOf = node.stat;
-        return { entry: fs.entry(node), fh: fs.handles.add(keep(fid, node, plan)), flags: plan.kernelFlags };
+        node.plain = true;
+        const handle = await keep(bare(ctx), fid, node, plan);
+        return { entry: fs.entry(node), fh: fs.handles.add(handle), flags: plan.kernelFlags };
       } catch (error) {
         calls.clunk(fid);
         throw error;
@@ -73,7 +94,9 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
     },
 
     release(_ctx, _nodeid, fh) {
-      calls.clunk(fs.handles.remove(fh).fid);
+      const handle = fs.handles.remove(fh);
+      calls.clunk(handle.fid);
+      if (handle.kind === 'file' && handle.mapped !== undefined) calls.clunk(handle.mapped);
     },
 
     mayBlock(nodeid, fh) {

@@ -1,0 +1,119 @@
+// Random work, checked against models: on a plain directory first, where it must pass, then on mounts of the embedded
+// server in every cache mode, by one mount and by two of one server, and on those of diod. NINEFS_SEEDS is how many
+// seeds; they count from NINEFS_SEED (1), so that a run can be had again. See scripts/soak-random.
+
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'vitest';
+import type { CacheMode } from '../../src/bridge/settings.ts';
+import { hostTree, serve } from '../../src/server/server.ts';
+import { formatAddress, parseAddress } from '../../src/transport/address.ts';
+import { missingPrograms, startDiod } from '../support/debian.ts';
+import { type Mounted, mounted } from '../support/mounted.ts';
+import { python } from '../support/posix.ts';
+import { output } from '../support/shell.ts';
+import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
+
+const first = Number(process.env['NINEFS_SEED'] ?? '1');
+/** All that the exercisers do unless they are told; a fifth of it in a run of all tests. */
+const full = process.env['NINEFS_SEEDS'] !== undefined;
+const seeds = Array.from({ length: Number(process.env['NINEFS_SEEDS'] ?? '1') }, (_, i) => first + i);
+const caches: CacheMode[] = ['auto', 'none', 'loose'];
+const exercisers = join(import.meta.dirname, 'exercisers');
+
+/** Fails with what the exerciser says: the seed, the operation and those before it. */
+async function exercise(kind: 'files' | 'trees', args: readonly string[]): Promise<void> {
+  const ops = { files: 20_000, trees: 2000 }[kind] / (full ? 1 : 5);
+  const command = [python, join(exercisers, `${kind}.py`), ...args, '--ops', `${ops}`];
+  await output(`exec ${command.join(' ')}`, { timeout: 110_000 });
+}
+
+interface Exported {
+  address: string;
+  aname: string;
+  stop(): Promise<void>;
+}
+
+const servers: { name: string; program?: string; start(dir: string): Promise<Exported> }[] = [
+  {
+    name: 'the embedded server',
+    async start(dir) {
+      const serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree: hostTree(dir, {}) });
+      return { address: formatAddress(serving.address), aname: '', stop: () => serving.close() };
+    },
+  },
+  { name: 'diod', program: 'diod', start: startDiod },
+];
+
+/** `body` gets the mountpoints and the directory that they show. Checks for leaks in the end. */
+async function onMounts(
+  server: (typeof servers)[number],
+  cache: CacheMode,
+  mounts: number,
+  body: (mountpoints: string[], exported: string) => Promise<void>,
+): Promise<void> {
+  const dir = await makeTempDir('random');
+  const exported = join(dir, 'export');
+  await mkdir(exported);
+  const { address, aname, stop } = await server.start(exported);
+  const live: Mounted[] = [];
+  try {
+    for (let i = 0; i < mounts; i++) {
+      live.push(await mounted(join(dir, `${i}`), { address: parseAddress(address), aname, cache, access: 'client' }));
+    }
+    await body(
+      live.map(({ mountpoint }) => mountpoint),
+      exported,
+    );
+    for (const one of live) await one.checkLeaks();
+  } finally {
+    // checked above: here it would hide what failed before
+    for (const { mount } of live) await mount.unmount({ lazy: true });
+    await stop();
+    await removeTempDir(dir);
+  }
+}
+
+it.each(seeds)('passes on a plain directory (seed %i)', async (seed) => {
+  const dir = await makeTempDir('random');
+  try {
+    await exercise('files', [dir, '--seed', `${seed}`]);
+    await exercise('trees', [dir, '--server', dir, '--seed', `${seed}`]);
+  } finally {
+    await removeTempDir(dir);
+  }
+});
+
+const able = existsSync('/dev/fuse') && process.getuid?.() === 0;
+describe.skipIf(!able).each(servers)('$name', (server) => {
+  const missing = server.program === undefined ? null : missingPrograms(server.program);
+  if (missing !== null) {
+    it.skip(missing, () => undefined);
+    return;
+  }
+  // a write-back cache keeps times of its own
+  const slack = (cache: CacheMode) => (cache === 'loose' ? ['--slack', '0.1'] : []);
+
+  describe.each(caches)('cache=%s', (cache) => {
+    it.each(seeds)('operations on a file (seed %i)', (seed) =>
+      onMounts(server, cache, 1, ([at = '']) => exercise('files', [at, '--seed', `${seed}`])),
+    );
+    it.each(seeds)('a tree made by four processes (seed %i)', (seed) =>
+      onMounts(server, cache, 1, ([at = ''], exported) =>
+        exercise('trees', [at, '--server', exported, '--seed', `${seed}`, ...slack(cache)]),
+      ),
+    );
+  });
+
+  it.each(seeds)('cache=none on two mounts shows everything at once (seed %i)', (seed) =>
+    onMounts(server, 'none', 2, (at, exported) =>
+      exercise('trees', [...at, '--server', exported, '--coherent', '--seed', `${seed}`]),
+    ),
+  );
+  it.each(seeds)('cache=auto on two mounts shows the same after a second (seed %i)', (seed) =>
+    onMounts(server, 'auto', 2, (at, exported) =>
+      exercise('trees', [...at, '--server', exported, '--settle', '1.1', '--seed', `${seed}`]),
+    ),
+  );
+});
