@@ -234,9 +234,13 @@ export function startDiod(dir: string): Promise<TestServer> {
 /**
  * nfs-ganesha with its VFS back end. It always listens on all addresses (its 9P socket ignores Bind_addr), so the
  * directory should hold nothing but the test's own files. It caches attributes and directory contents for a minute:
- * changes made in the directory behind its back are seen late unless attrExpiration is 0.
+ * changes made in the directory behind its back are seen late unless attrExpiration is 0. With `restart` it is started
+ * again when it dies, as diod is.
  */
-export async function startGanesha(dir: string, options: { attrExpiration?: number } = {}): Promise<TestServer> {
+export async function startGanesha(
+  dir: string,
+  options: { attrExpiration?: number; restart?: boolean } = {},
+): Promise<TestServer> {
   if (/["\n]/.test(dir)) throw new Error(`nfs-ganesha's configuration cannot name ${dir}`);
   // What it keeps for itself: its configuration, the pid file, and the recovery directories of the NFS clients that
   // it will never have, which two instances must not share.
@@ -246,7 +250,7 @@ export async function startGanesha(dir: string, options: { attrExpiration?: numb
   return start({
     name: 'ganesha',
     dir,
-    restart: false,
+    restart: options.restart ?? false,
     // Its own way down takes four seconds, which it spends on the NFS that it does not serve.
     stopSignal: 'SIGKILL',
     argv: async (port) => {

@@ -1,0 +1,64 @@
+// What a server can do when it is sent a message, and how the report says it: in protocol words, without the numbers that
+// differ from one run to the next, so that two runs against one server can be compared.
+// Pure.
+
+import { errnoName } from '../common/errno.ts';
+import type { Message } from '../wire/p9/messages.ts';
+
+/** A message that came. One that cannot be decoded keeps its tag, where its header had one. */
+export type Heard =
+  | Message
+  | { readonly type: 'garbled'; readonly tag: number; readonly number: number; readonly why: string };
+
+/** The answer to a message: another message, or the end of the connection. */
+export type Answer = Heard | { readonly type: 'closed'; readonly tag: number; readonly why: string };
+
+/** The errno of an answer that is an error, undefined for every other. */
+export function ecodeOf(answer: Answer): number | undefined {
+  return answer.type === 'Rlerror' || answer.type === 'Rerror' ? answer.ecode : undefined;
+}
+
+export function isError(answer: Answer): boolean {
+  return ecodeOf(answer) !== undefined;
+}
+
+/** A server that will not carry a message out may say so, or hang up on whoever sends such things. */
+export function isRefusal(answer: Answer): boolean {
+  return isError(answer) || answer.type === 'closed';
+}
+
+const LOCK_WORDS = ['SUCCESS', 'BLOCKED', 'ERROR', 'GRACE'];
+const SHOWN = 60;
+
+/** Text of the peer, cut, with JSON's escapes for what could forge a line. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text);
+}
+
+const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+export function show(answer: Answer): string {
+  switch (answer.type) {
+    case 'closed':
+      return answer.why;
+    case 'garbled':
+      return `a message of type ${answer.number} that is malformed (${answer.why})`;
+    case 'Rlerror':
+      return `Rlerror ${errnoName(answer.ecode)}`;
+    case 'Rerror':
+      return `Rerror (type 107) ${errnoName(answer.ecode)}`;
+    case 'Rversion':
+      return `Rversion ${quote(answer.version)}`;
+    case 'Rwalk':
+      return `Rwalk of ${plural(answer.qids.length, 'qid')}`;
+    case 'Rread':
+    case 'Rreaddir':
+      return `${answer.type} of ${plural(answer.data.length, 'byte')}`;
+    case 'Rwrite':
+      return `Rwrite of ${plural(answer.count, 'byte')}`;
+    case 'Rlock':
+      return `Rlock ${LOCK_WORDS[answer.status] ?? answer.status}`;
+    default:
+      return answer.type;
+  }
+}

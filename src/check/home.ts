@@ -1,0 +1,73 @@
+// The one directory in which rules write: made under the root that is attached, emptied after each rule, removed in the end.
+// Guarantees: nothing outside it is changed; the names below it are removed one by one, and how deep that goes is bounded.
+
+import { OPEN, QT } from '../wire/p9/constants.ts';
+import type { Answer } from './answers.ts';
+import { Probe, Unprepared } from './probe.ts';
+import { isDots, list, remove, walk } from './steps.ts';
+
+/** Deeper than any rule goes. */
+const DEEPEST = 40;
+const FIFO = 0o010644;
+
+/** Makes it; the answer says whether it is there. */
+export function makeHome(probe: Probe, name: string): Promise<Answer> {
+  return probe.ask('Tmkdir', { dfid: Probe.ROOT, name, mode: 0o755, gid: 0 });
+}
+
+/** What is added to a FIFO's name for its second one, through which its other end is opened. */
+const OTHER_END = '-other-end';
+
+/**
+ * A FIFO, and a second name for it: a server may hold on to a name, and to all that comes to it, while it waits in open(2)
+ * there. The answer that was no success, or undefined.
+ */
+export async function makeFifo(probe: Probe, name: string): Promise<Answer | undefined> {
+  const made = await probe.ask('Tmknod', { dfid: Probe.HOME, name, mode: FIFO, major: 0, minor: 0, gid: 0 });
+  if (made.type !== 'Rmknod') return made;
+  const fid = await walk(probe, Probe.HOME, name);
+  const linked = await probe.ask('Tlink', { dfid: Probe.HOME, fid, name: `${name}${OTHER_END}` });
+  await probe.must('Tclunk', { fid });
+  return linked.type === 'Rlink' ? undefined : linked;
+}
+
+/** Whoever waits in open(2) for the other end of a FIFO goes on, and with it the server's thread (fifo(7)). */
+export async function openOtherEnd(probe: Probe, name: string): Promise<void> {
+  const fid = await walk(probe, Probe.HOME, `${name}${OTHER_END}`);
+  await probe.must('Tlopen', { fid, flags: OPEN.RDWR | OPEN.NONBLOCK });
+  await probe.must('Tclunk', { fid });
+}
+
+/** Removes what is in the directory of a fid. */
+async function empty(probe: Probe, dir: number, depth = 0): Promise<void> {
+  if (depth > DEEPEST) throw new Unprepared(`removing: directories nested more than ${DEEPEST} deep`);
+  const listing = await walk(probe, dir);
+  await probe.must('Tlopen', { fid: listing, flags: OPEN.RDONLY });
+  const entries = await list(probe, listing, probe.msize - 24);
+  await probe.must('Tclunk', { fid: listing });
+  for (const { name } of entries) {
+    if (depth === 0 && name.endsWith(OTHER_END)) await openOtherEnd(probe, name.slice(0, -OTHER_END.length));
+  }
+  for (const { name, qid } of entries) {
+    if (isDots(name)) continue;
+    const directory = (qid.type & QT.DIR) !== 0;
+    if (directory) {
+      const inner = await walk(probe, dir, name);
+      await empty(probe, inner, depth + 1);
+      await probe.must('Tclunk', { fid: inner });
+    }
+    await remove(probe, name, dir, directory);
+  }
+}
+
+/** Empties it, for the next rule. */
+export function sweepHome(probe: Probe): Promise<void> {
+  return empty(probe, Probe.HOME);
+}
+
+/** Removes it with everything in it. */
+export async function removeHome(probe: Probe, name: string): Promise<void> {
+  await empty(probe, Probe.HOME);
+  await probe.must('Tclunk', { fid: Probe.HOME });
+  await remove(probe, name, Probe.ROOT, true);
+}

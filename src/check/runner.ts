@@ -1,0 +1,218 @@
+// Runs the rules one after the other, each on a connection of its own and with a deadline of its own, and judges what comes
+// out: an answer that never comes is a failure, what could not be tried is `unclear`, and the next rule runs whatever happened.
+// Guarantees: the directory in which rules write is removed in the end, also when the run is interrupted; when that does
+// not work, the report says what is left where.
+
+import { randomBytes } from 'node:crypto';
+import { ConfigError, ConnectionError } from '../common/errors.ts';
+import { VERSION } from '../wire/p9/constants.ts';
+import { show } from './answers.ts';
+import { makeHome, removeHome, sweepHome } from './home.ts';
+import { type Probe, Silence, Unprepared } from './probe.ts';
+import { type Finding, fail, notApplicable, type Rule, unclear, type Verdict } from './rule.ts';
+import { Stage, type Target } from './stage.ts';
+
+export interface Result extends Finding {
+  readonly rule: Rule;
+  readonly ms: number;
+}
+
+export interface CheckOptions {
+  readonly target: Target;
+  readonly rules: readonly Rule[];
+  /** Nothing is made or changed on the server. */
+  readonly readOnly: boolean;
+  /** Ends the run: what was made is removed first. */
+  readonly signal?: AbortSignal;
+  readonly onResult?: (result: Result) => void;
+}
+
+export interface Report {
+  readonly results: readonly Result[];
+  readonly counts: Readonly<Record<Verdict, number>>;
+  /** What the server agreed to. */
+  readonly version: string;
+  readonly msize: number;
+  /** What could not be removed from the server, and why. */
+  readonly left: string | undefined;
+  readonly interrupted: boolean;
+}
+
+interface Home {
+  readonly name: string | undefined;
+  /** Why there is none. */
+  readonly why: string;
+}
+
+/** One run over all rules. */
+class Run {
+  readonly #options: CheckOptions;
+  #home: Home = { name: undefined, why: '' };
+  #names = 0;
+  /** Why no further rule can be tried. */
+  #gone: string | undefined;
+
+  constructor(options: CheckOptions) {
+    this.#options = options;
+  }
+
+  /** Runs `body` with a stage that has a rule's time; its connections are closed afterwards. */
+  async #staged<T>(
+    body: (stage: Stage) => Promise<T>,
+    { patient = true, heedless = false }: { patient?: boolean; heedless?: boolean } = {},
+  ): Promise<T> {
+    const { target } = this.#options;
+    const heed = heedless ? undefined : this.#options.signal;
+    const deadline = new AbortController();
+    const end = () => deadline.abort();
+    const clock = setTimeout(end, target.timeout);
+    heed?.addEventListener('abort', end, { once: true });
+    if (heed?.aborted) end();
+    const name = () => `f${++this.#names}`;
+    const stage = new Stage({ target, signal: deadline.signal, home: this.#home.name, name, patient });
+    try {
+      return await body(stage);
+    } finally {
+      clearTimeout(clock);
+      heed?.removeEventListener('abort', end);
+      stage.close();
+    }
+  }
+
+  /** What the server agrees to, or the one line that says why nothing can be checked; then the directory. */
+  greet(): Promise<{ version: string; msize: number }> {
+    const { target, readOnly } = this.#options;
+    const greeting = async (stage: Stage) => {
+      const probe = await stage.open('raw');
+      const version = await probe.version(target.msize);
+      if (version.type !== 'Rversion' || version.version !== VERSION.dotl) {
+        throw new ConfigError(
+          `the server does not agree to ${VERSION.dotl}, which the rules need: ${show(version)}`,
+          1,
+        );
+      }
+      const attached = await probe.attach(target.who);
+      if (attached.type !== 'Rattach') {
+        const { aname } = target.who;
+        const hint = aname === '' ? 'name a tree with -o aname=NAME' : `is aname=${aname} right?`;
+        throw new ConfigError(`the server refuses Tattach: ${show(attached)}; ${hint}`, 1);
+      }
+      this.#home = await this.#makeHome(probe, readOnly);
+      return { version: version.version, msize: version.msize };
+    };
+    return this.#staged(greeting, { patient: false }).catch((error: unknown) => {
+      if (error instanceof Silence) throw new ConnectionError(`${this.#trouble(error)}; is it a 9P server?`);
+      throw error;
+    });
+  }
+
+  async #makeHome(probe: Probe, readOnly: boolean): Promise<Home> {
+    if (readOnly) return { name: undefined, why: 'it writes, and --readonly was given' };
+    const name = `ninefs-check-${randomBytes(6).toString('hex')}`;
+    const answer = await makeHome(probe, name);
+    if (answer.type === 'Rmkdir') return { name, why: '' };
+    return { name: undefined, why: `it writes, and Tmkdir is answered ${show(answer)}` };
+  }
+
+  /** Runs one rule, and looks whether the server is still there: what brings it down has failed, whatever it answered. */
+  async rule(rule: Rule): Promise<Result> {
+    const began = performance.now();
+    const done = (finding: Finding): Result => ({ ...finding, rule, ms: Math.round(performance.now() - began) });
+    if (this.#gone !== undefined) return done(unclear(this.#gone));
+    if (rule.start === 'home' && this.#home.name === undefined) return done(notApplicable(this.#home.why));
+    const { finding, wrote } = await this.#try(rule);
+    if (this.#options.signal?.aborted) return done(finding);
+    const silent = await this.#visit(wrote);
+    if (silent === undefined) return done(finding);
+    if (!(await this.#returns())) this.#gone = `not tried: nobody is answered since ${rule.id}`;
+    return done(fail(`${finding.did}; and then nobody is answered (${silent})`));
+  }
+
+  async #try(rule: Rule): Promise<{ finding: Finding; wrote: boolean }> {
+    let wrote = false;
+    const finding = await this.#staged(async (stage) => {
+      try {
+        return await rule.run(await stage.open(rule.start), stage);
+      } finally {
+        wrote = stage.wrote;
+      }
+    }).catch((error: unknown) => {
+      const why = this.#trouble(error);
+      return error instanceof Silence ? fail(why) : unclear(why);
+    });
+    return { finding, wrote };
+  }
+
+  /** What the server did not do, in a sentence; rethrows what is our own mistake. */
+  #trouble(error: unknown): string {
+    if (error instanceof Silence) return `${error.message} within ${this.#options.target.timeout / 1000} s`;
+    if (error instanceof Unprepared || error instanceof ConnectionError) return error.message;
+    throw error;
+  }
+
+  /** A new connection, through which the directory is emptied; why there was none. What cannot be removed is for the end. */
+  async #visit(wrote: boolean): Promise<string | undefined> {
+    let opened = false;
+    try {
+      await this.#staged(
+        async (stage) => {
+          const probe = await stage.open(wrote ? 'home' : 'session');
+          opened = true;
+          if (wrote) await sweepHome(probe);
+        },
+        { patient: false },
+      );
+    } catch (error) {
+      const why = this.#trouble(error);
+      if (!opened && !(error instanceof Unprepared)) return why;
+    }
+    return undefined;
+  }
+
+  /** Whether a server that went away comes back in the time of a rule. */
+  async #returns(): Promise<boolean> {
+    try {
+      await this.#staged((stage) => stage.open('session'));
+      return true;
+    } catch (error) {
+      this.#trouble(error);
+      return false;
+    }
+  }
+
+  /** Removes the directory; resolves with what is left. An interrupted run does that as well, in the time of one rule. */
+  async leave(): Promise<string | undefined> {
+    const { name } = this.#home;
+    if (name === undefined) return undefined;
+    if (this.#gone !== undefined) return `${name} is left on the server, which answers nobody`;
+    try {
+      const end = async (stage: Stage) => removeHome(await stage.open('home'), name);
+      await this.#staged(end, { heedless: true });
+      return undefined;
+    } catch (error) {
+      return `${name} is left on the server: ${this.#trouble(error)}`;
+    }
+  }
+}
+
+/** Runs every rule. Rejects when the server cannot be reached, or lets nobody in. */
+export async function check(options: CheckOptions): Promise<Report> {
+  const { rules, signal, onResult } = options;
+  const run = new Run(options);
+  const results: Result[] = [];
+  const counts: Record<Verdict, number> = { pass: 0, fail: 0, 'n/a': 0, unclear: 0 };
+  const agreed = await run.greet();
+  let left: string | undefined;
+  try {
+    for (const rule of rules) {
+      const result = await run.rule(rule);
+      if (signal?.aborted) break; // what was under way says nothing any more
+      results.push(result);
+      counts[result.verdict]++;
+      onResult?.(result);
+    }
+  } finally {
+    left = await run.leave();
+  }
+  return { results, counts, ...agreed, left, interrupted: signal?.aborted === true };
+}
