@@ -100,7 +100,7 @@ export const defaultSettings = {
 export type GivenSettings = Pick<MountSettings, 'address' | 'mountpoint'> & Partial<MountSettings>;
 
 /** The caller's name; a uid without one (in a container) is its own name. */
-function callerName(uid: number): string {
+export function callerName(uid: number): string {
   try {
     return userInfo().username;
   } catch {

@@ -8,7 +8,7 @@ import { ConfigError, ConnectionError } from '../common/errors.ts';
 import { VERSION } from '../wire/p9/constants.ts';
 import { show } from './answers.ts';
 import { makeHome, removeHome, sweepHome } from './home.ts';
-import { type Probe, Silence, Unprepared } from './probe.ts';
+import { Silence, Unprepared } from './probe.ts';
 import { type Finding, fail, notApplicable, type Rule, unclear, type Verdict } from './rule.ts';
 import { Stage, type Target } from './stage.ts';
 
@@ -51,6 +51,8 @@ class Run {
   #names = 0;
   /** Why no further rule can be tried. */
   #gone: string | undefined;
+  /** What may be on the server though nobody said so. */
+  #left: string | undefined;
 
   constructor(options: CheckOptions) {
     this.#options = options;
@@ -79,9 +81,9 @@ class Run {
     }
   }
 
-  /** What the server agrees to, or the one line that says why nothing can be checked; then the directory. */
+  /** What the server agrees to. Rejects with the one line that says why nothing can be checked. */
   greet(): Promise<{ version: string; msize: number }> {
-    const { target, readOnly } = this.#options;
+    const { target } = this.#options;
     const greeting = async (stage: Stage) => {
       const probe = await stage.open('raw');
       const version = await probe.version(target.msize);
@@ -97,7 +99,6 @@ class Run {
         const hint = aname === '' ? 'name a tree with -o aname=NAME' : `is aname=${aname} right?`;
         throw new ConfigError(`the server refuses Tattach: ${show(attached)}; ${hint}`, 1);
       }
-      this.#home = await this.#makeHome(probe, readOnly);
       return { version: version.version, msize: version.msize };
     };
     return this.#staged(greeting, { patient: false }).catch((error: unknown) => {
@@ -106,12 +107,22 @@ class Run {
     });
   }
 
-  async #makeHome(probe: Probe, readOnly: boolean): Promise<Home> {
-    if (readOnly) return { name: undefined, why: 'it writes, and --readonly was given' };
+  /** Makes the directory in which rules write. No interrupt ends this: it would not be known whether there is one. */
+  async prepare(): Promise<void> {
+    if (this.#options.readOnly) {
+      this.#home = { name: undefined, why: 'it writes, and --readonly was given' };
+      return;
+    }
     const name = `ninefs-check-${randomBytes(6).toString('hex')}`;
-    const answer = await makeHome(probe, name);
-    if (answer.type === 'Rmkdir') return { name, why: '' };
-    return { name: undefined, why: `it writes, and Tmkdir is answered ${show(answer)}` };
+    try {
+      const make = async (stage: Stage) => makeHome(await stage.open('session'), name);
+      const answer = await this.#staged(make, { heedless: true });
+      if (answer.type === 'Rmkdir') this.#home = { name, why: '' };
+      else this.#home = { name: undefined, why: `it writes, and Tmkdir is answered ${show(answer)}` };
+    } catch (error) {
+      this.#home = { name: undefined, why: `it writes, and for Tmkdir: ${this.#trouble(error)}` };
+      this.#left = `${name} may be left on the server: ${this.#trouble(error)}`;
+    }
   }
 
   /** Runs one rule, and looks whether the server is still there: what brings it down has failed, whatever it answered. */
@@ -183,7 +194,7 @@ class Run {
   /** Removes the directory; resolves with what is left. An interrupted run does that as well, in the time of one rule. */
   async leave(): Promise<string | undefined> {
     const { name } = this.#home;
-    if (name === undefined) return undefined;
+    if (name === undefined) return this.#left;
     if (this.#gone !== undefined) return `${name} is left on the server, which answers nobody`;
     try {
       const end = async (stage: Stage) => removeHome(await stage.open('home'), name);
@@ -204,7 +215,9 @@ export async function check(options: CheckOptions): Promise<Report> {
   const agreed = await run.greet();
   let left: string | undefined;
   try {
+    if (signal?.aborted !== true) await run.prepare();
     for (const rule of rules) {
+      if (signal?.aborted) break;
       const result = await run.rule(rule);
       if (signal?.aborted) break; // what was under way says nothing any more
       results.push(result);

@@ -4,6 +4,8 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import type { CheckFlags } from './check.ts';
+import { checkOptionsHelp } from './checkoptions.ts';
 import { LEVELS, type Level } from './logging.ts';
 import type { MountFlags } from './mount.ts';
 import { nearest } from './nearest.ts';
@@ -27,6 +29,12 @@ function parseLevel(text: string): Level {
   if (level !== undefined) return level;
   const near = nearest(text, LEVELS);
   throw new InvalidArgumentError(`It takes ${LEVELS.join(', ')}${near === undefined ? '' : `; did you mean ${near}?`}`);
+}
+
+function parseSeconds(text: string): number {
+  const seconds = /^\d{1,6}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
+  if (seconds > 0) return seconds;
+  throw new InvalidArgumentError('It takes a number of seconds, more than 0.');
 }
 
 const collect = (value: string, before: string[] = []) => [...before, value];
@@ -80,6 +88,22 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .action(async (tree: string, flags: ServeFlags) => {
       const { serveCommand } = await import('./serve.ts');
       finish(await serveCommand(tree, { ...flags, ...globals() }));
+    });
+
+  ninefs
+    .command('check')
+    .description('Hold a server to the manual pages of the protocol, rule by rule.')
+    .argument('[address]', 'tcp!HOST!PORT, HOST[:PORT] or unix!/PATH')
+    .option('-o, --option <list>', 'options, see below', collect)
+    .option('--only <pattern>', 'the rules of that name, with * for anything; several add up', collect)
+    .option('--list', 'print the rules, and run none')
+    .option('--readonly', 'skip the rules that write')
+    .option('--timeout <seconds>', 'how long a rule may take', parseSeconds, 5)
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', () => `\n${checkOptionsHelp()}`)
+    .action(async (address: string | undefined, flags: CheckFlags) => {
+      const { checkCommand } = await import('./check.ts');
+      finish(await checkCommand(address, flags));
     });
   return ninefs;
 }

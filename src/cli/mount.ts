@@ -4,30 +4,19 @@
 import { resolve } from 'node:path';
 import { completeSettings, defaultSettings, type MountSettings } from '../bridge/settings.ts';
 import { ConfigError } from '../common/errors.ts';
-import { type Address, parseAddress } from '../transport/address.ts';
-import { DEFAULT_PORT } from '../wire/p9/constants.ts';
 import { daemonReporter, startInBackground } from './background.ts';
 import { checkLinux } from './host.ts';
 import { type Level, type Log, noLog, openLog } from './logging.ts';
 import { parseOptions } from './optionlist.ts';
 import type { Choices } from './options.ts';
 import { complain, describe, EXIT, type Failure, oneLine } from './report.ts';
+import { addressOf } from './source.ts';
 
 export interface MountFlags {
   option?: string[];
   foreground?: true;
   log?: string;
   loglevel?: Level;
-}
-
-function addressOf(source: string, port: number | undefined): Address {
-  const address = parseAddress(source, port ?? DEFAULT_PORT);
-  if (port === undefined || (address.kind === 'tcp' && address.port === port)) return address;
-  throw new ConfigError(
-    address.kind === 'tcp'
-      ? `option port=${port}: the source '${source}' names port ${address.port}; leave one of them out`
-      : `option port=${port}: the source '${source}' is a unix socket, which has no port`,
-  );
 }
 
 /** The settings that the command line asks for. Throws ConfigError. */

@@ -6,7 +6,7 @@ import { ConfigError } from '../common/errors.ts';
 import { nearest } from './nearest.ts';
 import { type Choice, type Choices, type Flag, ignored, MIB, type Numeric, type Option, options } from './options.ts';
 
-type Valued = Exclude<Option, Flag>;
+type Valued<T> = Exclude<Option<T>, Flag<T>>;
 
 export interface GivenOption {
   name: string;
@@ -44,8 +44,6 @@ export function splitOptions(list: string): GivenOption[] {
 
 const isIgnored = (name: string) => /^x-/i.test(name) || name === 'comment' || ignored.includes(name);
 
-const byName = new Map(options.map((option) => [option.name, option]));
-
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: MIB, g: 1024 * MIB };
 
 /** The number that a text means in a unit, or undefined. */
@@ -60,18 +58,18 @@ function parseNumber(text: string, unit: Numeric['unit']): number | undefined {
 const NOUN = { number: 'a number', bytes: 'a number of bytes', seconds: 'a number of seconds' } as const;
 
 /** What would be right for an option that takes a value. */
-function wanted(option: Choice | Numeric): string {
+function wanted<T>(option: Choice<T> | Numeric<T>): string {
   if (option.kind === 'choice') return `it takes ${option.choices.join(', ').replace(/, (\w+)$/, ' or $1')}`;
   return `it takes ${NOUN[option.unit]} from ${option.min} to ${option.max}`;
 }
 
-function wrong(option: Valued, value: string, why: string): never {
+function wrong<T>(option: Valued<T>, value: string, why: string): never {
   const near = option.kind === 'choice' ? nearest(value, option.choices) : undefined;
   const hint = near === undefined ? '' : `; did you mean ${near}?`;
   throw new ConfigError(`option ${option.name}=${value}: ${why}${hint}`);
 }
 
-function applyValue(to: Choices, option: Valued, value: string): void {
+function applyValue<T>(to: T, option: Valued<T>, value: string): void {
   if (value.includes('\0')) wrong(option, value.replaceAll('\0', '\\0'), 'it takes text without NUL');
   if (option.kind === 'number') {
     const parsed = parseNumber(value, option.unit);
@@ -87,12 +85,24 @@ function applyValue(to: Choices, option: Valued, value: string): void {
   }
 }
 
-function apply(to: Choices, name: string, value: string | undefined): void {
-  if (isIgnored(name)) return;
-  const option = byName.get(name);
+/** The options of one sub-command. */
+export interface OptionTable<T> {
+  readonly options: readonly Option<T>[];
+  /** Names that are accepted and change nothing. */
+  readonly ignored: readonly string[];
+  readonly isIgnored: (name: string) => boolean;
+  /** Where they are listed. */
+  readonly help: string;
+}
+
+const mountTable: OptionTable<Choices> = { options, ignored, isIgnored, help: 'ninefs mount --help' };
+
+function apply<T>(to: T, table: OptionTable<T>, name: string, value: string | undefined): void {
+  if (table.isIgnored(name)) return;
+  const option = table.options.find((each) => each.name === name);
   if (option === undefined) {
-    const near = nearest(name, [...byName.keys(), ...ignored]);
-    const hint = near === undefined ? "'ninefs mount --help' lists them" : `did you mean ${near}?`;
+    const near = nearest(name, [...table.options.map((each) => each.name), ...table.ignored]);
+    const hint = near === undefined ? `'${table.help}' lists them` : `did you mean ${near}?`;
     throw new ConfigError(`unknown option '${name}': ${hint}`);
   }
   if (option.kind === 'flag') {
@@ -104,31 +114,39 @@ function apply(to: Choices, name: string, value: string | undefined): void {
   }
 }
 
-/** Reads every -o list in order; of options that contradict each other the last one wins. */
-export function parseOptions(lists: readonly string[]): Choices {
-  const to: Choices = { settings: {} };
+/** Reads every -o list in order into `to`; of options that contradict each other the last one wins. */
+export function readOptions<T>(lists: readonly string[], table: OptionTable<T>, to: T): T {
   for (const list of lists) {
-    for (const { name, value } of splitOptions(list)) apply(to, name, value);
+    for (const { name, value } of splitOptions(list)) apply(to, table, name, value);
   }
   return to;
 }
 
+/** Those of `ninefs mount`. */
+export function parseOptions(lists: readonly string[]): Choices {
+  return readOptions(lists, mountTable, { settings: {} });
+}
+
 const UNIT_NAMES = { number: 'N', bytes: 'BYTES', seconds: 'SECONDS' } as const;
 
-function usage(option: Valued): string {
+function usage<T>(option: Valued<T>): string {
   if (option.kind === 'choice') return option.choices.join('|');
   return option.kind === 'text' ? option.value : UNIT_NAMES[option.unit];
 }
 
 /** The table as --help prints it. */
-export function optionsHelp(): string {
-  const rows = options.map((option) => {
+export function optionRows<T>(table: readonly Option<T>[]): string[] {
+  return table.map((option) => {
     const left = option.kind === 'flag' ? option.name : `${option.name}=${usage(option)}`;
     return left.length > 22 ? `  ${left}\n${' '.repeat(26)}${option.help}` : `  ${left.padEnd(24)}${option.help}`;
   });
+}
+
+/** What --help of `ninefs mount` says of -o. */
+export function optionsHelp(): string {
   return [
     'Options of -o (several lists add up, the last of a kind wins, \\, is a comma in a value):',
-    ...rows,
+    ...optionRows(options),
     `  accepted for fstab's sake and ignored: ${ignored.join(' ')} x-* comment=*`,
   ].join('\n');
 }

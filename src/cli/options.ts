@@ -20,31 +20,31 @@ interface Common {
   name: string;
   help: string;
 }
-export interface Flag extends Common {
+export interface Flag<T = Choices> extends Common {
   kind: 'flag';
-  put(to: Choices): void;
+  put(to: T): void;
 }
-interface Text extends Common {
+interface Text<T = Choices> extends Common {
   kind: 'text';
   /** How the value is called in --help. */
   value: string;
   /** What is wrong and what would be right, when the text is not. */
   check?: (text: string) => string | undefined;
-  put(to: Choices, text: string): void;
+  put(to: T, text: string): void;
 }
-export interface Numeric extends Common {
+export interface Numeric<T = Choices> extends Common {
   kind: 'number';
   unit: 'number' | 'bytes' | 'seconds';
   min: number;
   max: number;
-  put(to: Choices, number: number): void;
+  put(to: T, number: number): void;
 }
-export interface Choice extends Common {
+export interface Choice<T = Choices> extends Common {
   kind: 'choice';
   choices: readonly string[];
-  put(to: Choices, choice: string): void;
+  put(to: T, choice: string): void;
 }
-export type Option = Flag | Text | Numeric | Choice;
+export type Option<T = Choices> = Flag<T> | Text<T> | Numeric<T> | Choice<T>;
 
 const UINT32 = 0xffffffff;
 const MINUTE = 60;
@@ -52,7 +52,13 @@ export const MIB = 1024 * 1024;
 
 const flag = (name: string, help: string, put: Flag['put']): Flag => ({ kind: 'flag', name, help, put });
 
-const text = (name: string, value: string, help: string, put: Text['put'], check?: Text['check']): Text => ({
+export const text = <T = Choices>(
+  name: string,
+  value: string,
+  help: string,
+  put: Text<T>['put'],
+  check?: Text['check'],
+): Text<T> => ({
   kind: 'text',
   name,
   value,
@@ -61,13 +67,13 @@ const text = (name: string, value: string, help: string, put: Text['put'], check
   ...(check === undefined ? {} : { check }),
 });
 
-const number = (
+export const number = <T = Choices>(
   name: string,
   unit: Numeric['unit'],
   [min, max]: readonly [number, number],
   help: string,
-  put: Numeric['put'],
-): Numeric => ({ kind: 'number', name, unit, min, max, help, put });
+  put: Numeric<T>['put'],
+): Numeric<T> => ({ kind: 'number', name, unit, min, max, help, put });
 
 const choice = (name: string, choices: readonly string[], help: string, put: Choice['put']): Choice => ({
   kind: 'choice',

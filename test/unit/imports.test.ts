@@ -13,9 +13,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   transport: ['common', 'wire'],
   client: ['common', 'wire', 'transport'],
   server: ['common', 'wire', 'transport'],
+  check: ['common', 'wire', 'transport'],
   fuse: ['common', 'wire'],
   bridge: ['common', 'wire', 'transport', 'client', 'fuse'],
-  cli: ['common', 'wire', 'transport', 'bridge', 'server', 'fuse'],
+  cli: ['common', 'wire', 'transport', 'bridge', 'server', 'check', 'fuse'],
   'index.ts': ['common', 'transport', 'client', 'server', 'bridge'],
 };
 

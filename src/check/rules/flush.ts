@@ -13,7 +13,7 @@ const rule = rulesOf('flush(9P)');
 const { ROOT, HOME } = Probe;
 const ROOT_GETATTR = { fid: ROOT, mask: 0x7ff } as const;
 const ROUNDS = 50;
-const FEW = 10;
+const FEW = 6;
 /** A tag that no rule uses. */
 const UNKNOWN = 60_000;
 
