@@ -81,7 +81,7 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
   ninefs
     .command('serve')
     .description('Serve a directory, or an empty tree in memory, over 9P2000.L.')
-    .argument('<tree>', 'a directory, or memory:')
+    .argument('<tree>', 'a directory, memory: (empty, in RAM) or faults: (misbehaves, to try clients on)')
     .option('--listen <address>', 'tcp!HOST!PORT (port 0: any free one) or unix!/PATH', 'tcp!127.0.0.1!5640')
     .option('--readonly', 'refuse every change')
     .option('--log <file>', 'append the log to a file')

@@ -6,7 +6,7 @@ import { lstatSync, statSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { resolve } from 'node:path';
 import { ConfigError } from '../common/errors.ts';
-import { hostTree, memoryTree, serve, type Tree } from '../server/server.ts';
+import { faultsTree, hostTree, memoryTree, serve, type Tree } from '../server/server.ts';
 import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
 import { type Level, openLog } from './logging.ts';
 import { complain, EXIT } from './report.ts';
@@ -20,10 +20,13 @@ export interface ServeFlags {
 
 /** Above 1024, so that no privilege is needed; 564 is what clients assume. */
 const SERVE_PORT = 5640;
-const MEMORY = 'memory:';
 /** A socket file's listener accepts or refuses at once; one that does neither is alive. */
 const PROBE_DEADLINE = 2_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Trees that are not directories of the host. */
+const TREES: Readonly<Record<string, () => Tree>> = { 'memory:': memoryTree, 'faults:': faultsTree };
+const NAMES = Object.keys(TREES).join(' or ');
 
 function checkDirectory(path: string): void {
   let isDirectory: boolean;
@@ -32,21 +35,23 @@ function checkDirectory(path: string): void {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     const why = code === 'ENOENT' ? 'no such directory' : code === 'EACCES' ? 'permission denied' : `${code}`;
-    throw new ConfigError(`cannot serve ${path}: ${why}; name a directory, or ${MEMORY}`, EXIT.failure, {
+    throw new ConfigError(`cannot serve ${path}: ${why}; name a directory, or ${NAMES}`, EXIT.failure, {
       cause: error,
     });
   }
   if (!isDirectory) {
-    throw new ConfigError(`cannot serve ${path}: not a directory; name a directory, or ${MEMORY}`, EXIT.failure);
+    throw new ConfigError(`cannot serve ${path}: not a directory; name a directory, or ${NAMES}`, EXIT.failure);
   }
 }
 
 function treeOf(text: string, readOnly: boolean): Tree {
-  if (text === MEMORY) {
-    if (readOnly) throw new ConfigError(`--readonly: ${MEMORY} starts empty and would stay so; serve a directory`);
-    return memoryTree();
+  for (const [name, make] of Object.entries(TREES)) {
+    if (text === name) {
+      if (readOnly) throw new ConfigError(`--readonly: ${name} is not a directory; serve a directory`);
+      return make();
+    }
+    if (text.startsWith(name)) throw new ConfigError(`'${text}': nothing follows ${name}; write ${name}`);
   }
-  if (text.startsWith(MEMORY)) throw new ConfigError(`'${text}': nothing follows ${MEMORY}; write ${MEMORY}`);
   checkDirectory(text);
   return hostTree(resolve(text), { readOnly });
 }

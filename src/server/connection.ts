@@ -16,9 +16,10 @@ import { IOHDR, VERSION } from '../wire/p9/constants.ts';
 import { FrameReader } from '../wire/p9/framing.ts';
 import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
 import { failure, handlerOf } from './dispatch.ts';
+import { type Fault, fidOf, NO_REPLY, type Wire } from './fault.ts';
 import { type FlushCounts, type Request, Requests } from './flush.ts';
 import { Session, type Shared } from './session.ts';
-import { isPromise, type ReadResult } from './tree.ts';
+import { type Awaitable, isPromise, type ReadResult } from './tree.ts';
 
 /** Frames before Tversion has set msize. */
 const FIRST_FRAME = 8192;
@@ -196,9 +197,18 @@ export class Connection {
     const handler = handlerOf(message.type);
     if (handler === undefined) return;
     session.requests.run(request);
-    let result: ReturnType<typeof handler>;
+    const fault = this.#options.tree.misbehaves === true ? faultFor(session, message) : undefined;
+    let result: Awaitable<object | typeof NO_REPLY>;
     try {
-      result = handler(session, message, request);
+      result =
+        fault === undefined
+          ? handler(session, message, request)
+          : fault({
+              message,
+              signal: request,
+              wire: this.#wire(session, request),
+              perform: (changed = message) => handler(session, changed, request),
+            });
     } catch (error) {
       this.#fail(session, request, error);
       return;
@@ -213,7 +223,26 @@ export class Connection {
     }
   }
 
-  #answer(session: Session, request: Request, body: object): void {
+  /** What a fault may do beside what requests do. */
+  #wire(session: Session, request: Request): Wire {
+    const encode: Wire['encode'] = (name, tag, body) => {
+      const { head, payload } = dotlCodec.encode(name, tag, body);
+      return payload === undefined ? head : Buffer.concat([head, payload]);
+    };
+    return {
+      encode,
+      frame: (body) => encode(`R${request.type.slice(1)}` as ReplyName, request.tag, gathered(body)),
+      send: (frame) => void this.#transport.send(frame),
+      sendLast: (frame) => void this.#transport.send(frame, undefined, () => this.#transport.close()),
+      over: session.requests.over,
+    };
+  }
+
+  #answer(session: Session, request: Request, body: object | typeof NO_REPLY): void {
+    if (body === NO_REPLY) {
+      this.#finish(session, request, undefined, () => {});
+      return;
+    }
     if (request.type === 'Tread' || request.type === 'Treaddir') {
       const result = body as ReadResult;
       if (session.requests.ended) result.release?.();
@@ -332,4 +361,20 @@ export class Connection {
   #traceReply(head: Buffer): void {
     this.#logger.trace({ peer: this.peer }, `-> ${dotlCodec.format(dotlCodec.decode(head, 0, head.length))}`);
   }
+}
+
+/** The planned misbehaviour of a message; a fid that does not exist is the handler's to refuse. */
+function faultFor(session: Session, message: Message): Fault | undefined {
+  const number = fidOf(message);
+  const fid = number === undefined ? undefined : session.fids.find(number);
+  return fid?.node.faultOf?.(message.type);
+}
+
+/** A reply's body with the pieces of a read in one, and their memory given back. */
+function gathered(body: object): Body<ReplyName> {
+  if (!('data' in body)) return body as Body<ReplyName>;
+  const { data, release } = body as ReadResult;
+  const whole = data instanceof Uint8Array ? Buffer.from(data) : Buffer.concat(data);
+  release?.();
+  return { data: whole };
 }

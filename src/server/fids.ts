@@ -72,6 +72,10 @@ export class FidTable {
     return this.#fids.get(number) ?? refuse(errno.EBADF);
   }
 
+  find(number: number): Fid | undefined {
+    return this.#fids.get(number);
+  }
+
   /** Holds a number for a fid that is being made; add() or cancel() follows. */
   reserve(number: number): void {
     if (this.#fids.has(number) || this.#reserved.has(number)) refuse(errno.EINVAL);

@@ -51,6 +51,8 @@ export class Requests {
   readonly #byTag = new Map<number, Request | typeof FLUSH>();
   readonly #answerFlush: (tag: number) => void;
   readonly #counts: FlushCounts;
+  /** Aborted when the session ends. */
+  readonly over = new Abort();
   #running = 0;
   #ended = false;
   #onIdle: (() => void) | undefined;
@@ -129,6 +131,7 @@ export class Requests {
   /** Ends the session: aborts everything, without replies. Settles when the last handler has ended. */
   async stop(): Promise<void> {
     this.#ended = true;
+    this.over.abort();
     for (const request of [...this.#byTag.values()]) {
       if (request === FLUSH) continue;
       if (request.state === 'queued') this.#drop(request);

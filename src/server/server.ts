@@ -8,12 +8,14 @@ import { type Listener, listenSocket } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
-import type { FlushCounts } from './flush.ts';
 import { Places } from './places.ts';
+import type { ServerStats } from './stats.ts';
 import type { Tree } from './tree.ts';
 import { Users } from './users.ts';
 
+export type { ConnectionStats, ServerStats } from './stats.ts';
 export type { Tree } from './tree.ts';
+export { faultsTree } from './trees/faults.ts';
 export { hostTree } from './trees/host.ts';
 export { memoryTree } from './trees/memory.ts';
 
@@ -23,22 +25,6 @@ export interface ServerOptions {
   /** The largest that is agreed to; default 1 MiB of payload. */
   readonly msize?: number;
   readonly users?: Users;
-}
-
-export interface ConnectionStats {
-  peer: string;
-  /** Requests and flushes outstanding. */
-  tags: number;
-  fids: number;
-}
-
-export interface ServerStats {
-  connections: ConnectionStats[];
-  /** Connections ever. */
-  accepted: number;
-  /** Directories in which some fid's file stands; 0 when no fid is beyond the root. */
-  places: number;
-  flushes: FlushCounts;
 }
 
 export class Server {
@@ -51,6 +37,7 @@ export class Server {
   constructor({ tree, logger = silent, msize = DEFAULT_MSIZE, users = new Users() }: ServerOptions) {
     const flushes = { received: 0, dropped: 0, aborted: 0, suppressed: 0 };
     this.#options = { tree, logger, msize, users, places: new Places(), flushes };
+    tree.serving?.(() => this.stats);
   }
 
   /** The address with the real port. Rejects with ConfigError when it cannot be listened on. */

@@ -10,8 +10,10 @@
 
 import type { AbortSignalLike } from '../common/abort.ts';
 import type { Slab } from '../common/bufpool.ts';
-import type { Body } from '../wire/p9/messages.ts';
+import type { Body, MessageName } from '../wire/p9/messages.ts';
 import type { Dirent, Qid } from '../wire/p9/types.ts';
+import type { Fault } from './fault.ts';
+import type { ServerStats } from './stats.ts';
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -67,6 +69,8 @@ export interface RecordLock extends LockOwner {
 export const LOCK_EOF = 0x7fff_ffff_ffff_ffffn;
 
 export interface TreeNode {
+  /** The planned misbehaviour of a message about this node; asked for where Tree.misbehaves. */
+  faultOf?(type: MessageName): Fault | undefined;
   /** Equal paths, same file. The version is that of the last call that looked; a tree with no version gives 0. */
   readonly qid: Qid;
   /** One reference more. A node comes with one; while there is any, the file stays usable, also without a name. */
@@ -149,6 +153,10 @@ export interface Tree {
   attach(user: User, aname: string, signal: AbortSignalLike): Awaitable<TreeNode>;
   /** Called once, when nothing of it is used any more. */
   close(): Awaitable<void>;
+  /** Its nodes have faults to be asked for. */
+  readonly misbehaves?: boolean;
+  /** Called once by the server that is to serve it, for a tree that shows the server to its clients. */
+  serving?(stats: () => ServerStats): void;
 }
 
 export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {

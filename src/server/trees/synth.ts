@@ -6,7 +6,9 @@
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { GETATTR, LOCK_STATUS, OPEN, QT, V9FS_MAGIC } from '../../wire/p9/constants.ts';
+import type { MessageName } from '../../wire/p9/messages.ts';
 import type { Dirent, Qid } from '../../wire/p9/types.ts';
+import type { Fault } from '../fault.ts';
 import { refuse } from '../refuse.ts';
 import {
   type Attributes,
@@ -32,28 +34,47 @@ export interface SynthOpen {
   close?(): Awaitable<void>;
 }
 
-export interface SynthFile {
-  readonly kind: 'file';
+interface SynthCommon {
   readonly mode: number;
+  /** Planned misbehaviour, in a tree that says that it has some. */
+  faultOf?(type: MessageName): Fault | undefined;
+}
+
+export interface SynthFile extends SynthCommon {
+  readonly kind: 'file';
+  /** Its qid's path where that is not the tree's to choose. */
+  readonly path?: bigint;
   open(user: User, signal: AbortSignalLike): Awaitable<SynthOpen>;
 }
 
 export type SynthEntries = { readonly [name: string]: SynthEntry };
 
-export interface SynthDirectory {
+export interface SynthDirectory extends SynthCommon {
   readonly kind: 'directory';
-  readonly mode: number;
+  /** What a listing shows. */
   entries(): SynthEntries;
+  /** An entry that no listing shows. */
+  find?(name: string): SynthEntry | undefined;
 }
 
-export type SynthEntry = SynthFile | SynthDirectory;
-
-export function directory(entries: SynthEntries | (() => SynthEntries), mode = 0o555): SynthDirectory {
-  return { kind: 'directory', mode, entries: typeof entries === 'function' ? entries : () => entries };
+/** Nodes of another kind of tree, whose root knows `above` as its parent. */
+export interface SynthOther {
+  readonly kind: 'other';
+  root(above: TreeNode): TreeNode;
 }
 
-export function file(open: SynthFile['open'], mode = 0o666): SynthFile {
-  return { kind: 'file', mode, open };
+export type SynthEntry = SynthFile | SynthDirectory | SynthOther;
+
+export function directory(
+  entries: SynthEntries | (() => SynthEntries),
+  mode = 0o555,
+  more: Pick<SynthDirectory, 'find' | 'faultOf'> = {},
+): SynthDirectory {
+  return { kind: 'directory', mode, entries: typeof entries === 'function' ? entries : () => entries, ...more };
+}
+
+export function file(open: SynthFile['open'], mode = 0o666, more: Pick<SynthFile, 'path' | 'faultOf'> = {}): SynthFile {
+  return { kind: 'file', mode, open, ...more };
 }
 
 /** A file to read; its text is made once for each open, so that what is read in pieces fits together. */
@@ -84,8 +105,9 @@ export function control(
   );
 }
 
-export function synthTree(root: SynthDirectory, name = 'synthetic'): Tree {
-  const volume: Volume = { paths: new Map(), born: Math.floor(Date.now() / 1000) };
+/** `firstPath` is the qid.path of the root; the others follow it. */
+export function synthTree(root: SynthDirectory, name = 'synthetic', firstPath = 1n): Tree {
+  const volume: Volume = { paths: new Map(), firstPath, born: Math.floor(Date.now() / 1000) };
   return {
     name,
     attach(_user: User, aname: string): TreeNode {
@@ -98,6 +120,7 @@ export function synthTree(root: SynthDirectory, name = 'synthetic'): Tree {
 interface Volume {
   /** qid.path of each path that was ever met; as many as the tree's own functions name. */
   readonly paths: Map<string, bigint>;
+  readonly firstPath: bigint;
   readonly born: number;
 }
 
@@ -107,17 +130,18 @@ class SynthNode implements TreeNode {
   readonly qid: Qid;
   readonly #volume: Volume;
   readonly #path: string;
-  readonly #entry: SynthEntry;
+  readonly #entry: SynthFile | SynthDirectory;
   readonly #parent: SynthNode | undefined;
 
-  constructor(volume: Volume, path: string, entry: SynthEntry, parent: SynthNode | undefined) {
+  constructor(volume: Volume, path: string, entry: SynthFile | SynthDirectory, parent: SynthNode | undefined) {
     this.#volume = volume;
     this.#path = path;
     this.#entry = entry;
     this.#parent = parent;
-    let number = volume.paths.get(path);
+    let number = entry.kind === 'file' ? entry.path : undefined;
+    number ??= volume.paths.get(path);
     if (number === undefined) {
-      number = BigInt(volume.paths.size + 1);
+      number = volume.firstPath + BigInt(volume.paths.size);
       volume.paths.set(path, number);
     }
     // version 0 says that none is kept: the content is new each time
@@ -131,14 +155,19 @@ class SynthNode implements TreeNode {
     if (!permits(user, { ...owner, mode: this.#entry.mode }, want)) refuse(errno.EACCES);
   }
 
+  faultOf(type: MessageName): Fault | undefined {
+    return this.#entry.faultOf?.(type);
+  }
+
   /** The directory's entries now, as nodes. */
-  list(): [string, SynthNode][] {
+  list(): [string, TreeNode][] {
     const entry = this.#entry;
     if (entry.kind !== 'directory') refuse(errno.ENOTDIR);
     return Object.entries(entry.entries()).map(([name, each]) => [name, this.#child(name, each)]);
   }
 
-  #child(name: string, entry: SynthEntry): SynthNode {
+  #child(name: string, entry: SynthEntry): TreeNode {
+    if (entry.kind === 'other') return entry.root(this);
     return new SynthNode(this.#volume, `${this.#path}/${name}`, entry, this);
   }
 
@@ -152,7 +181,7 @@ class SynthNode implements TreeNode {
     this.#require(user, MAY.EXEC);
     if (name === '..') return this.above;
     const entries = entry.entries();
-    const found = Object.hasOwn(entries, name) ? entries[name] : undefined;
+    const found = Object.hasOwn(entries, name) ? entries[name] : entry.find?.(name);
     return found === undefined ? refuse(errno.ENOENT) : this.#child(name, found);
   }
 
@@ -272,7 +301,7 @@ function opened(open: SynthOpen, reads: boolean, writes: boolean): OpenFile {
 
 /** The names as they are when it is opened; the cookie is the place in that list. */
 function listing(node: SynthNode): OpenFile {
-  const names: [string, SynthNode][] = [['.', node], ['..', node.above], ...node.list()];
+  const names: [string, TreeNode][] = [['.', node], ['..', node.above], ...node.list()];
   return {
     ...unlockable,
     read: () => refuse(errno.EISDIR),

@@ -57,8 +57,11 @@ describe('right usage that fails here is one line and exit 1', () => {
   test.each<[string[], string]>([
     [['umount', '/'], 'what is mounted on / is not ours'],
     [['umount', '/nowhere/at/all'], 'nothing is mounted on /nowhere/at/all'],
-    [['serve', '/nowhere/at/all'], 'cannot serve /nowhere/at/all: no such directory; name a directory, or memory:'],
-    [['serve', '/etc/passwd'], 'cannot serve /etc/passwd: not a directory; name a directory, or memory:'],
+    [
+      ['serve', '/nowhere/at/all'],
+      'cannot serve /nowhere/at/all: no such directory; name a directory, or memory: or faults:',
+    ],
+    [['serve', '/etc/passwd'], 'cannot serve /etc/passwd: not a directory; name a directory, or memory: or faults:'],
     [['serve', 'memory:', '--log', '/nowhere/at/all'], 'log file /nowhere/at/all: cannot be written'],
     [
       ['serve', 'memory:', '--listen', 'unix!/etc/passwd'],

@@ -1,0 +1,19 @@
+// What a server tells of itself: to its log, to tests, and to its own clients through trees/counters.ts.
+
+import type { FlushCounts } from './flush.ts';
+
+export interface ConnectionStats {
+  peer: string;
+  /** Requests and flushes outstanding. */
+  tags: number;
+  fids: number;
+}
+
+export interface ServerStats {
+  connections: ConnectionStats[];
+  /** Connections ever. */
+  accepted: number;
+  /** Directories in which some fid's file stands; 0 when no fid is beyond the root. */
+  places: number;
+  flushes: FlushCounts;
+}
