@@ -44,6 +44,23 @@ interface Home {
   readonly why: string;
 }
 
+/** What the server did not do, in a sentence; rethrows what is our own mistake. */
+function trouble(error: unknown, timeout: number): string {
+  if (error instanceof Silence) return `${error.message} within ${timeout / 1000} s`;
+  if (error instanceof Unprepared || error instanceof ConnectionError) return error.message;
+  throw error;
+}
+
+/** One rule on one stage. */
+export async function attempt(rule: Rule, stage: Stage): Promise<Finding> {
+  try {
+    return await rule.run(await stage.open(rule.start), stage);
+  } catch (error) {
+    const why = trouble(error, stage.timeout);
+    return error instanceof Silence ? fail(why) : unclear(why);
+  }
+}
+
 /** One run over all rules. */
 class Run {
   readonly #options: CheckOptions;
@@ -102,7 +119,8 @@ class Run {
       return { version: version.version, msize: version.msize };
     };
     return this.#staged(greeting, { patient: false }).catch((error: unknown) => {
-      if (error instanceof Silence) throw new ConnectionError(`${this.#trouble(error)}; is it a 9P server?`);
+      if (error instanceof Silence)
+        throw new ConnectionError(`${trouble(error, this.#options.target.timeout)}; is it a 9P server?`);
       throw error;
     });
   }
@@ -120,8 +138,11 @@ class Run {
       if (answer.type === 'Rmkdir') this.#home = { name, why: '' };
       else this.#home = { name: undefined, why: `it writes, and Tmkdir is answered ${show(answer)}` };
     } catch (error) {
-      this.#home = { name: undefined, why: `it writes, and for Tmkdir: ${this.#trouble(error)}` };
-      this.#left = `${name} may be left on the server: ${this.#trouble(error)}`;
+      this.#home = {
+        name: undefined,
+        why: `it writes, and for Tmkdir: ${trouble(error, this.#options.target.timeout)}`,
+      };
+      this.#left = `${name} may be left on the server: ${trouble(error, this.#options.target.timeout)}`;
     }
   }
 
@@ -133,36 +154,20 @@ class Run {
     if (rule.start === 'home' && this.#home.name === undefined) return done(notApplicable(this.#home.why));
     const { finding, wrote } = await this.#try(rule);
     if (this.#options.signal?.aborted) return done(finding);
-    const silent = await this.#visit(wrote);
-    if (silent === undefined) return done(finding);
+    if (await this.#visit(wrote)) return done(finding);
     if (!(await this.#returns())) this.#gone = `not tried: nobody is answered since ${rule.id}`;
-    return done(fail(`${finding.did}; and then nobody is answered (${silent})`));
+    return done(fail(`${finding.did}; and then nobody is answered`));
   }
 
   async #try(rule: Rule): Promise<{ finding: Finding; wrote: boolean }> {
-    let wrote = false;
-    const finding = await this.#staged(async (stage) => {
-      try {
-        return await rule.run(await stage.open(rule.start), stage);
-      } finally {
-        wrote = stage.wrote;
-      }
-    }).catch((error: unknown) => {
-      const why = this.#trouble(error);
-      return error instanceof Silence ? fail(why) : unclear(why);
+    return this.#staged(async (stage) => {
+      const finding = await attempt(rule, stage);
+      return { finding, wrote: stage.wrote };
     });
-    return { finding, wrote };
   }
 
-  /** What the server did not do, in a sentence; rethrows what is our own mistake. */
-  #trouble(error: unknown): string {
-    if (error instanceof Silence) return `${error.message} within ${this.#options.target.timeout / 1000} s`;
-    if (error instanceof Unprepared || error instanceof ConnectionError) return error.message;
-    throw error;
-  }
-
-  /** A new connection, through which the directory is emptied; why there was none. What cannot be removed is for the end. */
-  async #visit(wrote: boolean): Promise<string | undefined> {
+  /** A new connection, through which the directory is emptied; whether there was one. What stays there is for the end. */
+  async #visit(wrote: boolean): Promise<boolean> {
     let opened = false;
     try {
       await this.#staged(
@@ -174,10 +179,10 @@ class Run {
         { patient: false },
       );
     } catch (error) {
-      const why = this.#trouble(error);
-      if (!opened && !(error instanceof Unprepared)) return why;
+      trouble(error, this.#options.target.timeout);
+      return opened || error instanceof Unprepared;
     }
-    return undefined;
+    return true;
   }
 
   /** Whether a server that went away comes back in the time of a rule. */
@@ -186,7 +191,7 @@ class Run {
       await this.#staged((stage) => stage.open('session'));
       return true;
     } catch (error) {
-      this.#trouble(error);
+      trouble(error, this.#options.target.timeout);
       return false;
     }
   }
@@ -201,7 +206,7 @@ class Run {
       await this.#staged(end, { heedless: true });
       return undefined;
     } catch (error) {
-      return `${name} is left on the server: ${this.#trouble(error)}`;
+      return `${name} is left on the server: ${trouble(error, this.#options.target.timeout)}`;
     }
   }
 }

@@ -35,7 +35,8 @@ export const attachRules: readonly Rule[] = [
       const answer = await probe.attach(place.who, fid);
       if (answer.type !== 'Rattach') return fail(answer);
       await probe.must('Tclunk', { fid: ROOT });
-      return must(await isFid(probe, fid), answer, 'for the second, whose fid lives on');
+      const alive = await isFid(probe, fid);
+      return must(alive, answer, alive ? 'and a fid that lives on' : 'and a fid that is gone with the other');
     },
   ),
 
@@ -71,7 +72,8 @@ export const attachRules: readonly Rule[] = [
     const answer = await probe.ask('Tattach', { fid, afid: UNUSED, ...place.who });
     if (answer.type === 'closed') return pass(answer);
     if (!isError(answer)) return notApplicable('none failed:', answer);
-    return must(!(await isFid(probe, fid)), answer, 'and no fid');
+    const made = await isFid(probe, fid);
+    return must(!made, answer, made ? 'and a fid' : 'and no fid');
   }),
 
   rule(

@@ -69,7 +69,7 @@ export const attrRules: readonly Rule[] = [
       const answer = await setattr(probe, fid, { valid, atime: time, mtime: time + 1 });
       if (answer.type !== 'Rsetattr') return fail(answer);
       const { atime, mtime } = await getattr(probe, fid);
-      if (atime !== time || mtime !== time + 1) return fail(answer, `and mtime ${mtime} for ${time + 1}`);
+      if (atime !== time || mtime !== time + 1) return fail(answer, `and other times than ${time} and one more`);
     }
     return pass('Rsetattr and the times');
   }),
@@ -108,7 +108,7 @@ export const attrRules: readonly Rule[] = [
       if (!sameQid(one.qid, two.qid)) return fail('two qids for one file');
       paths.add(one.qid.path);
     }
-    return must(paths.size === names.length, `${names.length} files with ${paths.size} qids`);
+    return must(paths.size === names.length, `${paths.size} different qids for ${names.length} files`);
   }),
 
   intro(

@@ -3,7 +3,7 @@
 // of these rules applies, and the report says why.
 
 import { NOTAG, OPEN, VERSION } from '../../wire/p9/constants.ts';
-import { type Answer, isRefusal, show } from '../answers.ts';
+import { type Answer, type Heard, isRefusal, show } from '../answers.ts';
 import { makeFifo, openOtherEnd } from '../home.ts';
 import { Probe } from '../probe.ts';
 import { type Finding, fail, must, notApplicable, type Place, pass, type Rule, rulesOf } from '../rule.ts';
@@ -67,7 +67,10 @@ function running(
   });
 }
 
-/** Whether the answer to a Tflush of the running request is what it has to be. */
+/** What came behind an answer; some of it may have been there before whoever waited for the answer went on. */
+const behind = (probe: Probe, answer: Heard): readonly Heard[] => probe.heard.slice(probe.heard.indexOf(answer) + 1);
+
+/** The answer to a Tflush of the request that runs. */
 const flushed = (running: Running): Promise<Answer> => running.probe.ask('Tflush', { oldtag: running.tag });
 
 export const runningRules: readonly Rule[] = [
@@ -88,10 +91,9 @@ export const runningRules: readonly Rule[] = [
     async (it) => {
       const answer = await flushed(it);
       if (answer.type !== 'Rflush') return fail(answer);
-      const before = it.probe.heard.length;
       await it.finish();
       await settle(it.probe);
-      const late = it.probe.heard.slice(before).find(({ tag }) => tag === it.tag);
+      const late = behind(it.probe, answer).find(({ tag }) => tag === it.tag);
       return late === undefined ? pass(answer, 'and nothing behind it') : fail(answer, 'and then', late);
     },
   ),
@@ -176,10 +178,9 @@ export const runningRules: readonly Rule[] = [
         it.probe.send('Tversion', { msize: place.msize, version: VERSION.dotl }, NOTAG),
       );
       if (answer.type !== 'Rversion') return fail(answer);
-      const before = it.probe.heard.length;
       await it.finish();
       await it.probe.quiet();
-      const late = it.probe.heard[before];
+      const [late] = behind(it.probe, answer);
       return late === undefined ? pass(answer) : fail(answer, 'and then', late);
     },
   ),

@@ -1,7 +1,7 @@
 // Tversion: what is agreed, what is refused, and what a second one does to the session before it.
 
 import { NOTAG, VERSION } from '../../wire/p9/constants.ts';
-import { type Answer, isRefusal, show } from '../answers.ts';
+import { type Answer, show } from '../answers.ts';
 import { Probe } from '../probe.ts';
 import { fail, must, mustFail, mustRefuse, notApplicable, pass, type Rule, rulesOf } from '../rule.ts';
 import { isFid, open, put } from '../steps.ts';
@@ -52,7 +52,8 @@ export const versionRules: readonly Rule[] = [
     `an offer of ${TINY} is agreed to as it is, or refused, never raised`,
     async (probe) => {
       const answer = await probe.version(TINY);
-      return must(isRefusal(answer) || (answer.type === 'Rversion' && answer.msize <= TINY), answer);
+      if (answer.type !== 'Rversion') return mustRefuse(answer);
+      return must(answer.msize <= TINY, `Rversion with msize ${answer.msize}`);
     },
   ),
 

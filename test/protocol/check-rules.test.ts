@@ -1,0 +1,80 @@
+// The rules of `ninefs check` against the embedded server, on each of its trees: all of them pass, or do not apply.
+
+import { describe, expect, test } from 'vitest';
+import { rules } from '../../src/check/rules.ts';
+import { check, type Report } from '../../src/check/runner.ts';
+import type { Target } from '../../src/check/stage.ts';
+import { Server } from '../../src/server/server.ts';
+import { memoryPair } from '../../src/transport/memory.ts';
+import type { Transport } from '../../src/transport/transport.ts';
+import { hangTree } from '../support/hangtree.ts';
+import { serveTree, type TreeKind } from '../support/served.ts';
+
+const MSIZE = 8216;
+const who = { uname: 'root', aname: '', nUname: 0 };
+/** Long enough for a rule that passes; what is never answered takes all of it. */
+const TIMEOUT = 10_000;
+
+const target = (dial: () => Transport, timeout: number, hang?: readonly string[]): Target => ({
+  dial: async () => dial(),
+  who,
+  msize: MSIZE,
+  timeout,
+  hang,
+});
+
+const bad = ({ results }: Report) =>
+  results
+    .filter(({ verdict }) => verdict === 'fail' || verdict === 'unclear')
+    .map(({ rule, did }) => `${rule.id}: ${did}`);
+
+const inapplicable = ({ results }: Report) =>
+  results.filter(({ verdict }) => verdict === 'n/a').map(({ rule }) => rule.id);
+
+const running = rules.filter(({ id }) => /running|^tag-in-use$/.test(id)).map(({ id }) => id);
+
+test('names are told apart, and every rule says what it asks for', () => {
+  expect(new Set(rules.map(({ id }) => id)).size).toBe(rules.length);
+  expect(rules.length).toBeGreaterThan(150);
+  for (const { id, text, section } of rules) {
+    expect(id).toMatch(/^[a-z0-9-]+$/);
+    expect(text).toMatch(/\w/);
+    expect(section).toMatch(/^\w+\(9P\)$|^9P2000\.L/);
+  }
+});
+
+describe.each<TreeKind>(['memory', 'host'])('%s tree', (kind) => {
+  test('every rule passes that applies', async () => {
+    const served = await serveTree(kind);
+    const ends: Promise<void>[] = [];
+    const dial = () => {
+      const [ours, theirs] = memoryPair();
+      ends.push(served.server.serveTransport(theirs));
+      return ours;
+    };
+    const report = await check({ target: target(dial, TIMEOUT), rules, readOnly: false });
+    expect(bad(report)).toEqual([]);
+    expect(report.left).toBeUndefined();
+    expect(inapplicable(report).filter((id) => id !== 'qid-version')).toEqual(running);
+    await Promise.all(ends);
+    await served.end();
+  });
+});
+
+test('the rules on requests that run pass where one can be had', async () => {
+  const server = new Server({ tree: hangTree() });
+  const ends: Promise<void>[] = [];
+  const dial = () => {
+    const [ours, theirs] = memoryPair();
+    ends.push(server.serveTransport(theirs));
+    return ours;
+  };
+  const report = await check({ target: target(dial, TIMEOUT, ['hang']), rules, readOnly: true });
+  expect(bad(report)).toEqual([]);
+  expect(report.results.filter(({ verdict, rule }) => verdict === 'pass' && running.includes(rule.id)).length).toBe(
+    running.length,
+  );
+  await Promise.all(ends);
+  expect(server.stats).toMatchObject({ connections: [], places: 0 });
+  await server.close();
+});
