@@ -13,6 +13,7 @@ import type { AttrReply, Entry, RequestContext } from '../fuse/operations.ts';
 import { type IdPolicy, S_ISGID, toAttr, withoutPrivileges } from './attrs.ts';
 import type { CachePolicy } from './cache.ts';
 import { Handles } from './handles.ts';
+import { Locks } from './locks.ts';
 import { type Node, Nodes } from './nodes.ts';
 import type { Users } from './users.ts';
 
@@ -30,6 +31,7 @@ export class Bridge {
   readonly users: Users;
   readonly nodes: Nodes;
   readonly handles = new Handles();
+  readonly locks = new Locks();
   readonly policy: CachePolicy;
   readonly ids: IdPolicy;
   readonly logger: Logger;

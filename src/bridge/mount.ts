@@ -72,7 +72,7 @@ async function mountSession(
   const bridge = new Bridge({ session, users, rootStat, policy, ids: settings, logger });
   const served = await serveDevice({
     operations: fileSystem(bridge),
-    settings: policy.fuse,
+    settings: { ...policy.fuse, posixLocks: settings.locks },
     intr: settings.intr,
     intrgrace: settings.intrGrace,
     logger: log('fuse'),

@@ -11,6 +11,7 @@ import type { NodeId } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
 import { sameFile } from './attrs.ts';
+import type { NodeLocks } from './nodelocks.ts';
 import type { Users } from './users.ts';
 
 interface Place {
@@ -26,6 +27,8 @@ export class Node {
   pagesOf: FileStat | undefined;
   /** Was made here, or has shown a length: no synthetic file, which shows none and has content all the same. */
   plain = false;
+  /** performance.now() until which it is known to have no security.capability. */
+  incapableUntil = 0;
   nlookup = 0;
   /** Where it is linked, as far as is known, the place that was seen last first; empty for the root and for what was unlinked. */
   places: Place[] = [];
@@ -35,6 +38,8 @@ export class Node {
   readonly fids = new Map<number, Fid>();
   /** Nodes.epoch when the fids were walked to. */
   epoch = 0;
+  /** The record locks on it, while it is open and somebody has asked for one. */
+  locks: NodeLocks | undefined;
   /** Open files, for what must be asked through them once the name is gone. */
   readonly opens = new Set<{ fid: Fid }>();
 

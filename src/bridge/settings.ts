@@ -55,6 +55,8 @@ export interface MountSettings {
   timeout: number;
   /** Milliseconds that connecting and attaching may take. */
   connectTimeout: number;
+  /** POSIX record locks are the server's; otherwise the local kernel keeps them, for this mount alone. */
+  locks: boolean;
   intr: InterruptMode;
   /** Milliseconds that a harmless interrupt waits for the operation to end by itself. */
   intrGrace: number;
@@ -88,6 +90,7 @@ export const defaultSettings = {
   force: false,
   timeout: 0,
   connectTimeout: 20_000,
+  locks: true,
   intr: 'auto',
   intrGrace: 1000,
   flushTimeout: 10_000,

@@ -161,6 +161,12 @@ export const options: readonly Option[] = [
   number('timeout', 'seconds', [0, 1440 * MINUTE], 'give a request up with ETIMEDOUT (default 0: never)', (to, s) => {
     to.settings.timeout = s * 1000;
   }),
+  flag('lock', "record locks are the server's (default)", (to) => {
+    to.settings.locks = true;
+  }),
+  flag('nolock', 'record locks are kept here, for this mount alone', (to) => {
+    to.settings.locks = false;
+  }),
   choice('intr', ['auto', 'now', 'fatal', 'off'], 'which interrupts end a waiting call (default auto)', (to, mode) => {
     to.settings.intr = mode as InterruptMode;
   }),

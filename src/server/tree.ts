@@ -10,10 +10,13 @@
 
 import type { AbortSignalLike } from '../common/abort.ts';
 import type { Slab } from '../common/bufpool.ts';
+import type { RecordLock } from '../common/locktable.ts';
 import type { Body, MessageName } from '../wire/p9/messages.ts';
 import type { Dirent, Qid } from '../wire/p9/types.ts';
 import type { Fault } from './fault.ts';
 import type { ServerStats } from './stats.ts';
+
+export { LOCK_EOF, type LockOwner, type RecordLock } from '../common/locktable.ts';
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -52,21 +55,6 @@ export interface ReadResult {
 
 /** Memory for a read; waits while too much is lent. */
 export type Lender = (size: number, signal: AbortSignalLike) => Awaitable<Slab>;
-
-/** A record lock's owner, as the client names it: the server sees no process. */
-export interface LockOwner {
-  readonly clientId: string;
-  readonly procId: number;
-}
-
-/** A record lock: `end` is inclusive, LOCK_EOF for "to the end of the file and beyond". kind is one of LOCK_TYPE. */
-export interface RecordLock extends LockOwner {
-  kind: number;
-  start: bigint;
-  end: bigint;
-}
-
-export const LOCK_EOF = 0x7fff_ffff_ffff_ffffn;
 
 export interface TreeNode {
   /** The planned misbehaviour of a message about this node; asked for where Tree.misbehaves. */

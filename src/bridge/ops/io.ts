@@ -1,6 +1,6 @@
 // Bytes of open files: read, write, closeFlush, fsync.
 // Data is at the server when write returns (and with write-back when the kernel's own flush has), so that closeFlush has
-// nothing to wait for.
+// nothing to wait for but the end of the caller's locks.
 
 import { read, write } from '../../client/io.ts';
 import { errno } from '../../common/errno.ts';
@@ -8,6 +8,7 @@ import { ErrnoError } from '../../common/errors.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import { type Bridge, isGone } from '../bridge.ts';
+import { unlockAll } from './lock.ts';
 
 export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlush' | 'fsync'> {
   const { calls, dialect } = fs.session;
@@ -32,7 +33,10 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
       return count;
     },
 
-    closeFlush() {},
+    closeFlush(ctx, _nodeid, fh, lockOwner) {
+      if (fs.locks.find(lockOwner) === undefined) return undefined;
+      return unlockAll(fs, fs.handles.file(fh), lockOwner, ctx.signal);
+    },
 
     async fsync(ctx, _nodeid, fh, dataOnly) {
       const { fid, node } = fs.handles.file(fh);

@@ -14,6 +14,7 @@ import { type OpenPlan, planOpen } from '../cache.ts';
 import type { OpenFile } from '../handles.ts';
 import type { Node } from '../nodes.ts';
 import { bare } from './attr.ts';
+import { releaseLocks } from './lock.ts';
 import { checkName } from './walk.ts';
 
 export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'release' | 'mayBlock'> {
@@ -95,6 +96,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
 
     release(_ctx, _nodeid, fh) {
       const handle = fs.handles.remove(fh);
+      if (handle.kind === 'file') releaseLocks(handle);
       calls.clunk(handle.fid);
       if (handle.kind === 'file' && handle.mapped !== undefined) calls.clunk(handle.mapped);
     },

@@ -3,6 +3,7 @@
 // makes are the caller's to clunk.
 
 import type { AbortSignalLike } from '../../common/abort.ts';
+import type { RecordLock } from '../../common/locktable.ts';
 import type { Dirent, Qid } from '../../wire/p9/types.ts';
 import type { Fid } from '../fids.ts';
 
@@ -95,6 +96,18 @@ export interface Dialect {
    */
   readdir(fid: Fid, offset: bigint, size: number, signal?: AbortSignalLike): Promise<ListedDirent[]>;
   fsync(fid: Fid, dataOnly: boolean, signal?: AbortSignalLike): Promise<void>;
+  /**
+   * Asks once for a record lock, or takes one away; `fid` is an open file. 'blocked': another owner's is in the way, ask
+   * again. ENOLCK where the server keeps no locks.
+   */
+  lock(fid: Fid, lock: RecordLock, signal?: AbortSignalLike): Promise<'granted' | 'blocked'>;
+  /** The first lock in the way of this one. */
+  getlock(fid: Fid, lock: RecordLock, signal?: AbortSignalLike): Promise<RecordLock | undefined>;
+  /** An attribute's value, or with an empty name the names that there are, each ended by NUL. */
+  getxattr(file: Fid, name: string, signal?: AbortSignalLike): Promise<Uint8Array>;
+  /** flags: XATTR_CREATE 1, XATTR_REPLACE 2 (setxattr(2)). */
+  setxattr(file: Fid, name: string, value: Uint8Array, flags: number, signal?: AbortSignalLike): Promise<void>;
+  removexattr(file: Fid, name: string, signal?: AbortSignalLike): Promise<void>;
   /**
    * True where a fid is a path to the server: it dies with the name that it was walked to, and renaming a directory
    * invalidates the fids of all that lies below. Learned from the server's answers, so it may turn true later.

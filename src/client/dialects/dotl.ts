@@ -5,11 +5,14 @@
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError, ProtocolError } from '../../common/errors.ts';
+import type { RecordLock } from '../../common/locktable.ts';
 import { AT_REMOVEDIR, GETATTR, MAXWELEM, OPEN, QT, SETATTR } from '../../wire/p9/constants.ts';
 import { readDirents } from '../../wire/p9/types.ts';
 import type { Calls } from '../calls.ts';
 import type { Fid } from '../fids.ts';
 import type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange, Time } from './dialect.ts';
+import * as locks from './dotl-locks.ts';
+import * as xattrs from './dotl-xattrs.ts';
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -269,6 +272,26 @@ export class DotL implements Dialect {
 
   fsync(fid: Fid, dataOnly: boolean, signal?: AbortSignalLike): Promise<void> {
     return this.#calls.fsync(fid, dataOnly, signal);
+  }
+
+  lock(fid: Fid, lock: RecordLock, signal?: AbortSignalLike): Promise<'granted' | 'blocked'> {
+    return locks.lock(this.#calls, fid, lock, signal);
+  }
+
+  getlock(fid: Fid, lock: RecordLock, signal?: AbortSignalLike): Promise<RecordLock | undefined> {
+    return locks.getlock(this.#calls, fid, lock, signal);
+  }
+
+  getxattr(file: Fid, name: string, signal?: AbortSignalLike): Promise<Uint8Array> {
+    return xattrs.get(this.#calls, file, name, signal);
+  }
+
+  setxattr(file: Fid, name: string, value: Uint8Array, flags: number, signal?: AbortSignalLike): Promise<void> {
+    return xattrs.set(this.#calls, file, name, value, flags, signal);
+  }
+
+  removexattr(file: Fid, name: string, signal?: AbortSignalLike): Promise<void> {
+    return xattrs.remove(this.#calls, file, name, signal);
   }
 }
 

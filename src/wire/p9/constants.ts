@@ -91,10 +91,9 @@ export const SETATTR = {
 /** Tunlinkat flags. */
 export const AT_REMOVEDIR = 0x200;
 
-/** Tlock: type, flags, and Rlock status. */
-export const LOCK_TYPE = { RDLCK: 0, WRLCK: 1, UNLCK: 2 } as const;
+export { LOCK_STATUS, LOCK_TYPE } from '../../common/locktable.ts';
+/** Tlock's flags. */
 export const LOCK_FLAGS = { BLOCK: 1, RECLAIM: 2 } as const;
-export const LOCK_STATUS = { SUCCESS: 0, BLOCKED: 1, ERROR: 2, GRACE: 3 } as const;
 
 /** f_type that servers report for a 9P mount. */
 export const V9FS_MAGIC = 0x01021997;

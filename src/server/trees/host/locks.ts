@@ -4,9 +4,9 @@
 // Guarantees: what is granted holds in both; an owner without ranges has no description open.
 
 import { errno } from '../../../common/errno.ts';
+import { LockTable } from '../../../common/locktable.ts';
 import { LOCK_STATUS, LOCK_TYPE, OPEN } from '../../../wire/p9/constants.ts';
 import { LOCK_EOF, type LockOwner, type OpenFile, type RecordLock } from '../../tree.ts';
-import { LockTable } from '../locks.ts';
 import { check, type Syscalls } from './syscalls.ts';
 
 /** How a lock's owner on this machine is called to clients. */

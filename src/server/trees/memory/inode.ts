@@ -4,11 +4,11 @@
 // file lives while it has a name or a reference, and its memory goes back to the budget when it has neither.
 
 import { errno } from '../../../common/errno.ts';
+import { LockTable } from '../../../common/locktable.ts';
 import { GETATTR, OPEN, QT, V9FS_MAGIC } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
 import type { Attributes, Changes, OpenFile, Statfs, Time, TreeNode, User } from '../../tree.ts';
-import { LockTable } from '../locks.ts';
 import { MAY, owns, permits, S, withoutPrivileges } from '../modes.ts';
 import type { Budget } from './budget.ts';
 import type { Clock } from './clock.ts';

@@ -3,13 +3,31 @@
 // closes another descriptor of the same file unlocks by itself (Linux does: locks_remove_posix).
 // Guarantees: a request is granted whole or changes nothing; the number of ranges is bounded.
 
-import { LOCK_STATUS, LOCK_TYPE } from '../../wire/p9/constants.ts';
-import type { LockOwner, OpenFile, RecordLock } from '../tree.ts';
+/** As fcntl(2) has them, and FUSE and 9P2000.L after it. */
+export const LOCK_TYPE = { RDLCK: 0, WRLCK: 1, UNLCK: 2 } as const;
+/** What Rlock says. */
+export const LOCK_STATUS = { SUCCESS: 0, BLOCKED: 1, ERROR: 2, GRACE: 3 } as const;
+/** The end of a range that reaches to the end of the file, whatever that will be. */
+export const LOCK_EOF = 0x7fff_ffff_ffff_ffffn;
+
+/** A record lock's owner, as the client names it: a server sees no process. */
+export interface LockOwner {
+  readonly clientId: string;
+  readonly procId: number;
+}
+
+/** A record lock: `end` is inclusive, LOCK_EOF for "to the end of the file and beyond". kind is one of LOCK_TYPE. */
+export interface RecordLock extends LockOwner {
+  kind: number;
+  start: bigint;
+  end: bigint;
+}
 
 const MAX_RANGES = 2048;
 
 interface Held extends RecordLock {
-  readonly file: OpenFile;
+  /** The open file through which it was taken; told apart by identity. */
+  readonly file: object;
 }
 
 function sameOwner(a: LockOwner, b: LockOwner): boolean {
@@ -50,7 +68,7 @@ export class LockTable {
   }
 
   /** Takes, converts or drops a range; one of LOCK_STATUS. */
-  set(wanted: RecordLock, file: OpenFile): number {
+  set(wanted: RecordLock, file: object): number {
     if (this.conflict(wanted) !== undefined) return LOCK_STATUS.BLOCKED;
     // ENOLCK, to the client
     if (wanted.kind !== LOCK_TYPE.UNLCK && this.isFull) return LOCK_STATUS.ERROR;
@@ -81,8 +99,13 @@ export class LockTable {
     return LOCK_STATUS.SUCCESS;
   }
 
+  /** The ranges that any owner holds in `start` to `end`. */
+  within(start: bigint, end: bigint): readonly RecordLock[] {
+    return this.#held.filter((held) => held.start <= end && held.end >= start);
+  }
+
   /** The file is being closed; returns the ranges that went with it. */
-  drop(file: OpenFile): RecordLock[] {
+  drop(file: object): RecordLock[] {
     const dropped = this.#held.filter((held) => held.file === file);
     if (dropped.length > 0) this.#held = this.#held.filter((held) => held.file !== file);
     return dropped;

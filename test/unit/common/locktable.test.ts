@@ -2,12 +2,11 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { LOCK_EOF, type OpenFile } from '../../../src/server/tree.ts';
-import { LockTable } from '../../../src/server/trees/locks.ts';
+import { LOCK_EOF, LockTable } from '../../../src/common/locktable.ts';
 import { LOCK_STATUS, LOCK_TYPE } from '../../../src/wire/p9/constants.ts';
 
 const SIZE = 24;
-const files = [0, 1, 2].map((id) => ({ id }) as unknown as OpenFile);
+const files = [0, 1, 2].map((id) => ({ id }));
 
 const step = fc.record({
   kind: fc.constantFrom(LOCK_TYPE.RDLCK, LOCK_TYPE.WRLCK, LOCK_TYPE.UNLCK),

@@ -1,0 +1,142 @@
+// POSIX record locks (fcntl(2)): nodelocks.ts keeps them, here is who may wait and how long.
+// A server does not wait for a lock on a client's behalf: SETLKW asks again, at growing intervals, and both the asking and
+// the pauses can be interrupted. A lock that was granted although the caller was interrupted is the caller's.
+// What close(2) of any descriptor owes: all locks of the process on that file end.
+
+import type { Fid } from '../../client/fids.ts';
+import type { AbortSignalLike } from '../../common/abort.ts';
+import { errno } from '../../common/errno.ts';
+import { CancelledError, ErrnoError } from '../../common/errors.ts';
+import { LOCK_EOF, LOCK_TYPE } from '../../common/locktable.ts';
+import type { Operations, RequestContext } from '../../fuse/operations.ts';
+import { OPEN } from '../../wire/p9/constants.ts';
+import type { Bridge } from '../bridge.ts';
+import type { OpenFile } from '../handles.ts';
+import { NodeLocks } from '../nodelocks.ts';
+import type { Node } from '../nodes.ts';
+
+/** Milliseconds between two askings. */
+const FIRST_PAUSE = 10;
+const LONGEST_PAUSE = 1000;
+
+/** Waits, unless it is interrupted. */
+function pause(ms: number, signal: AbortSignalLike): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const interrupted = () => {
+      clearTimeout(timer);
+      reject(new CancelledError());
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', interrupted);
+      resolve();
+    }, ms);
+    if (signal.aborted) interrupted();
+    else signal.addEventListener('abort', interrupted, { once: true });
+  });
+}
+
+export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'>> {
+  const { dialect, calls } = fs.session;
+  const { locks, logger } = fs;
+
+  /** A fid for the locks of a file. Locks for writing need one that writes; a file that may only be read has no such locks. */
+  async function open(ctx: RequestContext, node: Node, signal: AbortSignalLike): Promise<Fid> {
+    for (const flags of [OPEN.RDWR, OPEN.RDONLY, OPEN.WRONLY]) {
+      const fid = await fs.clone(ctx, node, signal);
+      try {
+        await dialect.open(fid, flags, signal);
+        return fid;
+      } catch (error) {
+        calls.clunk(fid);
+        const refused = error instanceof ErrnoError && (error.errno === errno.EACCES || error.errno === errno.EROFS);
+        if (!refused || flags === OPEN.WRONLY) throw error;
+      }
+    }
+    throw new ErrnoError(errno.EACCES);
+  }
+
+  function of(ctx: RequestContext, node: Node): NodeLocks {
+    node.locks ??= new NodeLocks({
+      remote: dialect,
+      locks,
+      open: (signal) => open(ctx, node, signal),
+      clunk: (fid) => calls.clunk(fid),
+      logger,
+    });
+    return node.locks;
+  }
+
+  return {
+    async getlk(ctx, _nodeid, fh, key, { type, start, end, pid }) {
+      const { node } = fs.handles.file(fh);
+      const { procId, clientId } = locks.of(key, pid);
+      try {
+        const found = await of(ctx, node).inTheWay({ kind: type, start, end, procId, clientId }, ctx.signal);
+        if (found === undefined) return { type: LOCK_TYPE.UNLCK, start, end, pid };
+        const { lock } = found;
+        return { type: lock.kind, start: lock.start, end: lock.end, pid: found.here ? locks.pidOf(lock) : 0 };
+      } finally {
+        locks.settle(key);
+      }
+    },
+
+    async setlk(ctx, _nodeid, fh, key, { type, start, end, pid }, wait) {
+      const file = fs.handles.file(fh);
+      const owner = locks.of(key, pid);
+      const { procId, clientId } = owner;
+      const wanted = { kind: type, start, end, procId, clientId };
+      const at = of(ctx, file.node);
+      try {
+        if (type === LOCK_TYPE.UNLCK) return await at.free(wanted);
+        owner.nodes.add(file.node);
+        for (let ms = FIRST_PAUSE; ; ) {
+          const answer = await at.take(wanted, file, ctx.signal);
+          if (answer === 'granted') return undefined;
+          if (!wait) throw new ErrnoError(errno.EAGAIN);
+          if (answer === 'here') {
+            await at.change(ctx.signal);
+          } else {
+            await pause(ms, ctx.signal);
+            ms = Math.min(ms * 2, LONGEST_PAUSE);
+          }
+        }
+      } finally {
+        locks.settle(key);
+      }
+    },
+  };
+}
+
+/** close(2) by an owner that may have locks on the file: they end, also when the close is interrupted. */
+export async function unlockAll(fs: Bridge, { node }: OpenFile, key: bigint, signal: AbortSignalLike): Promise<void> {
+  const owner = fs.locks.find(key);
+  if (owner === undefined || node.locks?.table.owns(owner) !== true) return;
+  const { procId, clientId } = owner;
+  const freeing = node.locks
+    .free({ kind: LOCK_TYPE.UNLCK, start: 0n, end: LOCK_EOF, procId, clientId })
+    .finally(() => fs.locks.settle(key));
+  let interrupted = () => {};
+  try {
+    await Promise.race([
+      freeing,
+      new Promise<never>((_resolve, reject) => {
+        interrupted = () => reject(new CancelledError());
+        if (signal.aborted) interrupted();
+        else signal.addEventListener('abort', interrupted, { once: true });
+      }),
+    ]);
+  } finally {
+    signal.removeEventListener('abort', interrupted);
+  }
+}
+
+/** A descriptor is released: an open file description's own locks end with it, the last one takes the fid along. */
+export function releaseLocks(file: OpenFile): void {
+  const { node } = file;
+  const { locks } = node;
+  if (locks === undefined) return;
+  const ending = locks.closed(file);
+  if (node.opens.size > 0) return;
+  node.locks = undefined;
+  ending.finally(() => locks.end());
+}

@@ -1,0 +1,64 @@
+// Extended attributes: asked of the server each time, except for what it does not have. The kernel asks for
+// security.capability at many writes; where that is absent, the answer is kept as long as attributes are.
+
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import type { Operations } from '../../fuse/operations.ts';
+import type { Bridge } from '../bridge.ts';
+import type { Node } from '../nodes.ts';
+
+const CAPABILITY = 'security.capability';
+
+export function xattrOps(
+  fs: Bridge,
+): Required<Pick<Operations, 'getxattr' | 'setxattr' | 'listxattr' | 'removexattr'>> {
+  const { dialect } = fs.session;
+  /** The server has said that it has none at all. */
+  let none = false;
+
+  async function ask<T>(work: () => Promise<T>): Promise<T> {
+    if (none) throw new ErrnoError(errno.EOPNOTSUPP);
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof ErrnoError)) throw error;
+      if (error.errno === errno.ENOSYS) {
+        none = error.errno === errno.ENOSYS;
+        throw new ErrnoError(errno.EOPNOTSUPP);
+      }
+      throw error;
+    }
+  }
+
+  function absent(node: Node): never {
+    node.incapableUntil = performance.now() + fs.policy.attrTtl * 1000;
+    throw new ErrnoError(errno.ENODATA);
+  }
+
+  return {
+    getxattr(ctx, nodeid, name) {
+      const node = fs.nodes.get(nodeid);
+      if (name === CAPABILITY && performance.now() < node.incapableUntil) throw new ErrnoError(errno.ENODATA);
+      return ask(async () => dialect.getxattr(await fs.fid(ctx, node), name, ctx.signal)).catch((error) => {
+        if (name !== CAPABILITY || !(error instanceof ErrnoError)) throw error;
+        return error.errno === errno.ENODATA || error.errno === errno.EOPNOTSUPP ? absent(node) : Promise.reject(error);
+      });
+    },
+
+    listxattr(ctx, nodeid) {
+      const node = fs.nodes.get(nodeid);
+      return ask(async () => dialect.getxattr(await fs.fid(ctx, node), '', ctx.signal));
+    },
+
+    setxattr(ctx, nodeid, name, value, flags) {
+      const node = fs.nodes.get(nodeid);
+      node.incapableUntil = 0;
+      return ask(async () => dialect.setxattr(await fs.fid(ctx, node), name, value, flags, ctx.signal));
+    },
+
+    removexattr(ctx, nodeid, name) {
+      const node = fs.nodes.get(nodeid);
+      return ask(async () => dialect.removexattr(await fs.fid(ctx, node), name, ctx.signal));
+    },
+  };
+}
