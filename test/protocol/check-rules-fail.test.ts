@@ -11,11 +11,11 @@ import { Stage } from '../../src/check/stage.ts';
 import { errno } from '../../src/common/errno.ts';
 import { Writer } from '../../src/common/writer.ts';
 import { memoryTree, Server } from '../../src/server/server.ts';
+import { faultsTree } from '../../src/server/trees/faults.ts';
 import { memoryPair } from '../../src/transport/memory.ts';
 import { LOCK_FLAGS, LOCK_STATUS, LOCK_TYPE } from '../../src/wire/p9/constants.ts';
 import type { Message, MessageName } from '../../src/wire/p9/messages.ts';
 import { type Dirent, direntSize, readDirents, writeDirent } from '../../src/wire/p9/types.ts';
-import { hangTree } from '../support/hangtree.ts';
 import { type Asked, inTheMiddle, type Tampering } from '../support/middle.ts';
 import { Raw9p } from '../support/raw9p.ts';
 import { getattr, qid } from '../support/scripted.ts';
@@ -376,7 +376,7 @@ const wrong: Readonly<Record<string, Tampering>> = {
 };
 
 const memory = new Server({ tree: memoryTree() });
-const hanging = new Server({ tree: hangTree() });
+const hanging = new Server({ tree: faultsTree() });
 let names = 0;
 
 beforeAll(async () => {

@@ -5,15 +5,16 @@ import { rules } from '../../src/check/rules.ts';
 import { check, type Report } from '../../src/check/runner.ts';
 import type { Target } from '../../src/check/stage.ts';
 import { Server } from '../../src/server/server.ts';
+import { faultsTree } from '../../src/server/trees/faults.ts';
 import { memoryPair } from '../../src/transport/memory.ts';
 import type { Transport } from '../../src/transport/transport.ts';
-import { hangTree } from '../support/hangtree.ts';
 import { serveTree, type TreeKind } from '../support/served.ts';
 
 const MSIZE = 8216;
 const who = { uname: 'root', aname: '', nUname: 0 };
 /** Long enough for a rule that passes; what is never answered takes all of it. */
 const TIMEOUT = 10_000;
+const SHORT = 700;
 
 const target = (dial: () => Transport, timeout: number, hang?: readonly string[]): Target => ({
   dial: async () => dial(),
@@ -61,19 +62,32 @@ describe.each<TreeKind>(['memory', 'host'])('%s tree', (kind) => {
   });
 });
 
-test('the rules on requests that run pass where one can be had', async () => {
-  const server = new Server({ tree: hangTree() });
+/** Files of the faults tree, and the rules on requests that run that it breaks with them. */
+const faults: Readonly<Record<string, readonly string[]>> = {
+  hang: [],
+  late: [],
+  'slow/60000': [],
+  eintr: ['flush-running-eintr'],
+  after: ['flush-running-reply', 'flush-running-tag'],
+  mute: [
+    ...['flush-running', 'flush-running-reply', 'flush-running-eintr', 'flush-running-tag', 'flush-running-repeated'],
+    ...['flush-running-flush', 'flush-running-fid'],
+  ],
+};
+
+test.concurrent.each(Object.entries(faults))('of a request that runs in %s', async (path, breaks) => {
+  const server = new Server({ tree: faultsTree() });
   const ends: Promise<void>[] = [];
   const dial = () => {
     const [ours, theirs] = memoryPair();
     ends.push(server.serveTransport(theirs));
     return ours;
   };
-  const report = await check({ target: target(dial, TIMEOUT, ['hang']), rules, readOnly: true });
-  expect(bad(report)).toEqual([]);
-  expect(report.results.filter(({ verdict, rule }) => verdict === 'pass' && running.includes(rule.id)).length).toBe(
-    running.length,
-  );
+  const only = rules.filter(({ id }) => running.includes(id));
+  const timeout = breaks.length > 2 ? SHORT : TIMEOUT;
+  const report = await check({ target: target(dial, timeout, path.split('/')), rules: only, readOnly: true });
+  expect(report.results.filter(({ verdict }) => verdict === 'fail').map(({ rule }) => rule.id)).toEqual(breaks);
+  expect(report.counts).toMatchObject({ pass: running.length - breaks.length, unclear: 0, 'n/a': 0 });
   await Promise.all(ends);
   expect(server.stats).toMatchObject({ connections: [], places: 0 });
   await server.close();

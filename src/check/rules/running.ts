@@ -113,6 +113,7 @@ export const runningRules: readonly Rule[] = [
   running(flush, 'flush-running-tag', 'after that Rflush the tag is free for another request', async (it) => {
     const answer = await flushed(it);
     if (answer.type !== 'Rflush') return fail(answer);
+    while (it.probe.untaken(it.tag).length > 0) await it.probe.answer(it.tag); // a reply ahead of Rflush is one
     it.probe.send('Tgetattr', ROOT_GETATTR, it.tag);
     const next = await it.probe.answer(it.tag);
     if (next.type !== 'Rgetattr') return fail(answer, 'then for a Tgetattr with the tag:', next);
