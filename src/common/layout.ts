@@ -32,6 +32,7 @@ export const i53: FieldType<number> = { fixed: 8, write: (w, v) => w.i53(v), rea
 export const mode: FieldType<number> = { ...u32, show: (v) => `0${v.toString(8)}` };
 /** Shown in hexadecimal: bit masks. */
 export const bits: FieldType<number> = { ...u32, show: (v) => `0x${v.toString(16)}` };
+export const bits8: FieldType<number> = { ...u8, show: bits.show };
 /** u32 that old peers leave out at the end of the message; then 0. */
 export const lateU32: FieldType<number> = { ...u32, read: (c) => (c.left === 0 ? 0 : c.u32()) };
 export const string: FieldType<string> = {
@@ -40,6 +41,11 @@ export const string: FieldType<string> = {
   read: (c) => c.string(),
   show: (v) => JSON.stringify(v),
 };
+
+/** A field that a message has in other dialects: no bytes stand for it, and reading it gives `value`. */
+export function absent<T>(value: T): FieldType<T> {
+  return { fixed: 0, write: () => {}, read: () => value, show: () => '' };
+}
 
 /** Only the count is in the head; see the head of this file. */
 export const data: FieldType<Uint8Array> = {
@@ -80,6 +86,7 @@ export function compile(layout: Layout): CompiledLayout {
   if (payloadAt >= 0 && payloadAt !== fields.length - 1) throw new Error('data must be the last field of a layout');
   const hasData = payloadAt >= 0;
   if (hasData && fields[payloadAt]?.name !== 'data') throw new Error("a field of type data must be called 'data'");
+  const shown = fields.filter((field) => field.type.fixed !== 0);
   const readHead = unrollRead(hasData ? fields.slice(0, -1) : fields);
   return {
     hasData,
@@ -98,7 +105,7 @@ export function compile(layout: Layout): CompiledLayout {
       into['data'] = bytes;
     },
     show(values) {
-      return fields.map(({ name, type }) => `${name} ${type.show(values[name])}`).join(' ');
+      return shown.map(({ name, type }) => `${name} ${type.show(values[name])}`).join(' ');
     },
   };
 }

@@ -18,7 +18,7 @@ import type { Session } from './session.ts';
 import type { Awaitable, ReadResult } from './tree.ts';
 
 /** What is not answered by the connection itself. */
-export type ServedName = Exclude<RequestName, 'Tversion' | 'Tflush'>;
+export type ServedName = Exclude<RequestName, 'Tversion' | 'Tflush' | 'Topen' | 'Tcreate' | 'Tstat' | 'Twstat'>;
 
 /** The body of the reply; what carries a payload is answered with the bytes where they lie. */
 export type Reply<N extends ServedName> = N extends 'Tread' | 'Treaddir' ? ReadResult : Body<ReplyTo<N>>;

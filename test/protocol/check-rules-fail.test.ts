@@ -171,7 +171,7 @@ const wrong: Readonly<Record<string, Tampering>> = {
   'message-cut': ignores,
   'message-string-beyond': ignores,
   'message-count-beyond': ignores,
-  'error-type': on('Tgetattr', (reply) => [{ type: 'Rerror', tag: reply.tag, ecode: errno.EBADF }]),
+  'error-type': on('Tgetattr', (reply) => [{ type: 'Rerror', tag: reply.tag, ename: '', ecode: errno.EBADF }]),
   'error-number': on('Twalk', error(70_000)),
   'error-goes-on': on('Tgetattr', error(errno.EIO), ({ fid }) => fid === 0),
 

@@ -8,7 +8,17 @@ import { ProtocolError } from '../../common/errors.ts';
 import { type CompiledLayout, compile } from '../../common/layout.ts';
 import { Writer } from '../../common/writer.ts';
 import { HEADER } from './constants.ts';
-import { type Body, core, dotl, type Message, type MessageName, type Row, type Rows } from './messages.ts';
+import {
+  type Body,
+  core,
+  dotl,
+  dotu,
+  legacy,
+  type Message,
+  type MessageName,
+  type Row,
+  type Rows,
+} from './messages.ts';
 
 /** A message ready for the wire: `head`, then `payload` where the message has one. */
 export interface Frame {
@@ -96,3 +106,6 @@ function makeCodec(rows: Rows): Codec {
 
 /** 9P2000.L. Its Tversion and Rversion are the core's, so it also negotiates. */
 export const dotlCodec: Codec = makeCodec({ ...core, ...dotl });
+/** 9P2000.u and 9P2000. */
+export const dotuCodec: Codec = makeCodec({ ...core, ...dotu });
+export const legacyCodec: Codec = makeCodec({ ...core, ...legacy });

@@ -54,6 +54,40 @@ export const OPEN = {
   SYNC: 0o4000000,
 } as const;
 
+/** The mode byte of Topen and Tcreate (open(9P)). CEXEC and APPEND are .u's, as Linux sends them. */
+export const OMODE = {
+  READ: 0,
+  WRITE: 1,
+  RDWR: 2,
+  /** Read, for somebody who may execute the file. */
+  EXEC: 3,
+  ACCMODE: 3,
+  TRUNC: 0x10,
+  CEXEC: 0x20,
+  /** The file is removed when the fid is clunked. */
+  RCLOSE: 0x40,
+  APPEND: 0x80,
+} as const;
+
+/** Bits of a Stat's mode and of Tcreate's perm above the permissions (stat(9P)); from SYMLINK on they are .u's. */
+export const DM = {
+  DIR: 0x80000000,
+  APPEND: 0x40000000,
+  EXCL: 0x20000000,
+  MOUNT: 0x10000000,
+  AUTH: 0x08000000,
+  TMP: 0x04000000,
+  SYMLINK: 0x02000000,
+  /** A hard link, in Tcreate: the extension is the number of the target's fid. */
+  LINK: 0x01000000,
+  DEVICE: 0x00800000,
+  NAMEDPIPE: 0x00200000,
+  SOCKET: 0x00100000,
+  SETUID: 0x00080000,
+  SETGID: 0x00040000,
+  SETVTX: 0x00010000,
+} as const;
+
 /** Tgetattr request_mask and Rgetattr valid. */
 export const GETATTR = {
   MODE: 0x1,

@@ -1,7 +1,13 @@
-// The error bodies that are not what the dialect's manual says but that real servers send.
+// The bodies of errors: their text, and what real servers send in the place of what the dialect's manual says.
 
 import { errno } from '../../common/errno.ts';
-import type { FieldType } from '../../common/layout.ts';
+import { type FieldType, string } from '../../common/layout.ts';
+
+/** The text of an Rerror. error(9P) lets a server cut it, also within a character, and it is only shown or compared. */
+export const errorText: FieldType<string> = {
+  ...string,
+  read: (cursor) => Buffer.from(cursor.view(cursor.u16())).toString('utf8'),
+};
 
 /**
  * The body of a type 107 in a .L session: a bare u32 (nfs-ganesha), or a text with or without a number behind it

@@ -1,9 +1,13 @@
-// The table of 9P messages: type number and layout of every message of the common core and of 9P2000.L.
+// The tables of 9P messages: type number and layout of every message of the common core, of 9P2000.L, .u and 9P2000.
 // Everything about the wire form of a message is here and nowhere else; codec.ts derives encode, decode and format.
+// A message has the same fields in every dialect that has it: one that a dialect does not send is `absent` in its table and
+// has its neutral value, so that nobody who handles messages needs to know the dialect.
 // Sources: the manual pages of section 9P (core) and the Linux header include/net/9p/9p.h with diod's protocol.md (.L).
 
 import {
+  absent,
   bits,
+  bits8,
   data,
   type Fields,
   i53,
@@ -17,7 +21,9 @@ import {
   u53,
   u64,
 } from '../../common/layout.ts';
-import { looseErrno } from './errors.ts';
+import { NONUNAME } from './constants.ts';
+import { errorText, looseErrno } from './errors.ts';
+import { statDotu, statLegacy } from './stat.ts';
 import { names, qid, qids } from './types.ts';
 
 const none = {};
@@ -140,7 +146,41 @@ export const dotl = {
   Tauth: { number: 102, layout: { afid: u32, uname: string, aname: string, nUname: u32 } },
   Tattach: { number: 104, layout: { fid: u32, afid: u32, uname: string, aname: string, nUname: u32 } },
   /** Not in .L, but nfs-ganesha answers its errors so, with a number in the place of the text. */
-  Rerror: { number: 107, layout: { ecode: looseErrno } },
+  Rerror: { number: 107, layout: { ename: absent(''), ecode: looseErrno } },
+} as const satisfies Rows;
+
+/** What 9P2000 and 9P2000.u have in the same form. */
+const plan9 = {
+  Topen: { number: 112, layout: { fid: u32, mode: bits8 } },
+  Ropen: { number: 113, layout: { qid, iounit: u32 } },
+  Rcreate: { number: 115, layout: { qid, iounit: u32 } },
+  Tstat: { number: 124, layout: { fid: u32 } },
+  Rwstat: { number: 127, layout: none },
+} as const satisfies Rows;
+
+/** What 9P2000.u adds to the core. Its Tauth and Tattach are those of .L. */
+export const dotu = {
+  ...plan9,
+  Tauth: dotl.Tauth,
+  Tattach: dotl.Tattach,
+  Rerror: { number: 107, layout: { ename: errorText, ecode: lateU32 } },
+  Tcreate: { number: 114, layout: { fid: u32, name: string, perm: bits, mode: bits8, extension: string } },
+  Rstat: { number: 125, layout: { stat: statDotu } },
+  Twstat: { number: 126, layout: { fid: u32, stat: statDotu } },
+} as const satisfies Rows;
+
+/** What 9P2000 adds to the core. */
+export const legacy = {
+  ...plan9,
+  Tauth: { number: 102, layout: { afid: u32, uname: string, aname: string, nUname: absent(NONUNAME) } },
+  Tattach: {
+    number: 104,
+    layout: { fid: u32, afid: u32, uname: string, aname: string, nUname: absent(NONUNAME) },
+  },
+  Rerror: { number: 107, layout: { ename: errorText, ecode: absent(0) } },
+  Tcreate: { number: 114, layout: { fid: u32, name: string, perm: bits, mode: bits8, extension: absent('') } },
+  Rstat: { number: 125, layout: { stat: statLegacy } },
+  Twstat: { number: 126, layout: { fid: u32, stat: statLegacy } },
 } as const satisfies Rows;
 
 export interface Row {
@@ -149,7 +189,8 @@ export interface Row {
 }
 export type Rows = Readonly<Record<string, Row>>;
 
-type Table = typeof core & typeof dotl;
+/** .u's tables stand for 9P2000 too, which has the same fields. */
+type Table = typeof core & typeof dotl & Omit<typeof dotu, keyof typeof dotl>;
 export type MessageName = keyof Table;
 export type RequestName = Extract<MessageName, `T${string}`>;
 export type ReplyName = Extract<MessageName, `R${string}`>;

@@ -2,10 +2,22 @@
 // here is an error, so that it cannot be forgotten.
 
 import fc from 'fast-check';
+import { Cursor } from '../../../../src/common/cursor.ts';
 import * as plain from '../../../../src/common/layout.ts';
-import { MAXWELEM } from '../../../../src/wire/p9/constants.ts';
-import { looseErrno } from '../../../../src/wire/p9/errors.ts';
-import { core, dotl, type Message, type MessageName, type Row } from '../../../../src/wire/p9/messages.ts';
+import { type Codec, dotlCodec, dotuCodec, legacyCodec } from '../../../../src/wire/p9/codec.ts';
+import { MAXWELEM, NONUNAME } from '../../../../src/wire/p9/constants.ts';
+import { errorText, looseErrno } from '../../../../src/wire/p9/errors.ts';
+import {
+  core,
+  dotl,
+  dotu,
+  legacy,
+  type Message,
+  type MessageName,
+  type Row,
+  type Rows,
+} from '../../../../src/wire/p9/messages.ts';
+import { type Stat, statDotu, statLegacy } from '../../../../src/wire/p9/stat.ts';
 import { names, type Qid, qid, qids } from '../../../../src/wire/p9/types.ts';
 
 const word = fc.oneof(fc.nat(0xffff_ffff), fc.constantFrom(0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff));
@@ -19,6 +31,31 @@ export const textValues = fc
   .map((text) => text.replaceAll('\0', ''));
 export const qidValues: fc.Arbitrary<Qid> = fc.record({ type: fc.nat(0xff), version: word, path: u64Values });
 
+/** Any stat, with values of its own in what only .u sends. */
+export function statValues(extended: boolean): fc.Arbitrary<Stat> {
+  const [text, id] = extended ? [textValues, word] : [fc.constant(''), fc.constant(NONUNAME)];
+  return fc.record(
+    {
+      type: fc.nat(0xffff),
+      dev: word,
+      qid: qidValues,
+      mode: word,
+      atime: word,
+      mtime: word,
+      length: fc.oneof(fc.maxSafeNat(), fc.constantFrom(0, -1, 2 ** 32, Number.MAX_SAFE_INTEGER)),
+      name: textValues,
+      uid: textValues,
+      gid: textValues,
+      muid: textValues,
+      extension: text,
+      nUid: id,
+      nGid: id,
+      nMuid: id,
+    },
+    { noNullPrototype: true },
+  );
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: field types of every value type meet here, as in the layout itself
 const values = new Map<plain.FieldType<any>, fc.Arbitrary<unknown>>([
   [plain.u8, fc.nat(0xff)],
@@ -26,6 +63,7 @@ const values = new Map<plain.FieldType<any>, fc.Arbitrary<unknown>>([
   [plain.u32, word],
   [plain.mode, word],
   [plain.bits, word],
+  [plain.bits8, fc.nat(0xff)],
   [plain.lateU32, word],
   [plain.u64, u64Values],
   [plain.u53, fc.oneof(fc.maxSafeNat(), fc.constantFrom(0, 2 ** 32, Number.MAX_SAFE_INTEGER))],
@@ -36,12 +74,10 @@ const values = new Map<plain.FieldType<any>, fc.Arbitrary<unknown>>([
   [qids, fc.array(qidValues, { maxLength: MAXWELEM })],
   [names, fc.array(textValues, { maxLength: MAXWELEM })],
   [looseErrno, word],
+  [errorText, textValues],
+  [statDotu, statValues(true)],
+  [statLegacy, statValues(false)],
 ]);
-
-export const rows: readonly (readonly [MessageName, Row])[] = Object.entries({ ...core, ...dotl }) as [
-  MessageName,
-  Row,
-][];
 
 /** Any message of this name; `special` replaces the values of single fields. */
 export function messageNamed(
@@ -54,11 +90,27 @@ export function messageNamed(
     tag: fc.oneof(fc.nat(0xffff), fc.constantFrom(0, 0xffff)),
   };
   for (const [field, type] of Object.entries(row.layout)) {
-    const known = special[field] ?? values.get(type);
+    const absent = type.fixed === 0 ? fc.constant(type.read(new Cursor(Buffer.alloc(0)))) : undefined;
+    const known = special[field] ?? absent ?? values.get(type);
     if (known === undefined) throw new Error(`no values for the type of ${name}.${field}: add them here`);
     fields[field] = known;
   }
   return fc.record(fields, { noNullPrototype: true }) as fc.Arbitrary<Message>;
 }
 
-export const anyMessage: fc.Arbitrary<Message> = fc.oneof(...rows.map(([name, row]) => messageNamed(name, row)));
+export interface Dialect {
+  readonly codec: Codec;
+  readonly rows: readonly (readonly [MessageName, Row])[];
+  readonly anyMessage: fc.Arbitrary<Message>;
+}
+
+function dialect(codec: Codec, table: Rows): Dialect {
+  const rows = Object.entries({ ...core, ...table }) as [MessageName, Row][];
+  return { codec, rows, anyMessage: fc.oneof(...rows.map(([name, row]) => messageNamed(name, row))) };
+}
+
+export const dialects = {
+  dotl: dialect(dotlCodec, dotl),
+  dotu: dialect(dotuCodec, dotu),
+  legacy: dialect(legacyCodec, legacy),
+} as const;

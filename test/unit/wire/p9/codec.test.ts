@@ -4,34 +4,34 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ProtocolError } from '../../../../src/common/errors.ts';
-import { dotlCodec } from '../../../../src/wire/p9/codec.ts';
+import { type Codec, dotlCodec, dotuCodec, legacyCodec } from '../../../../src/wire/p9/codec.ts';
 import { MAXWELEM } from '../../../../src/wire/p9/constants.ts';
 import type { Message } from '../../../../src/wire/p9/messages.ts';
-import { anyMessage, messageNamed, rows } from './arbitraries.ts';
+import { dialects, messageNamed } from './arbitraries.ts';
 import { bytesOf, messageIn, rawFrame } from './frames.ts';
 
 const number = (name: Message['type']): number => dotlCodec.number(name);
 const decode = (bytes: Uint8Array): Message => dotlCodec.decode(bytes, 0, bytes.length);
 
 /** The message, or undefined where the codec refuses; any other error goes through. */
-function decodeOrRefuse(bytes: Uint8Array): Message | undefined {
+function decodeOrRefuse(bytes: Uint8Array, codec: Codec): Message | undefined {
   try {
-    return messageIn(bytes);
+    return messageIn(bytes, codec);
   } catch (error) {
     if (error instanceof ProtocolError) return undefined;
     throw error;
   }
 }
 
-describe('every message', () => {
+describe.each(Object.entries(dialects))('every message of %s', (_name, { codec, rows, anyMessage }) => {
   test.each(rows)('%s comes back as it was sent', (name, row) => {
     fc.assert(
       fc.property(messageNamed(name, row), (message) => {
-        const bytes = bytesOf(message);
+        const bytes = bytesOf(message, codec);
         expect(bytes.readUInt32LE(0)).toBe(bytes.length);
         expect(bytes[4]).toBe(row.number);
         expect(bytes.readUInt16LE(5)).toBe(message.tag);
-        expect(messageIn(bytes)).toEqual(message);
+        expect(messageIn(bytes, codec)).toEqual(message);
       }),
       { numRuns: 60 },
     );
@@ -40,10 +40,10 @@ describe('every message', () => {
   test('comes back from the middle of a larger buffer', () => {
     fc.assert(
       fc.property(anyMessage, fc.nat(20), fc.nat(20), (message, before, after) => {
-        const frame = bytesOf(message);
+        const frame = bytesOf(message, codec);
         const around = Buffer.concat([Buffer.alloc(before, 0xff), frame, Buffer.alloc(after, 0xff)]);
-        const found = dotlCodec.decode(around, before, before + frame.length);
-        expect(bytesOf(found)).toEqual(frame);
+        const found = codec.decode(around, before, before + frame.length);
+        expect(bytesOf(found, codec)).toEqual(frame);
       }),
     );
   });
@@ -51,7 +51,7 @@ describe('every message', () => {
   test('is one line when it is printed, that begins with name and tag', () => {
     fc.assert(
       fc.property(anyMessage, (message) => {
-        const line = dotlCodec.format(message);
+        const line = codec.format(message);
         expect(line).not.toMatch(/[\n\r\t]/);
         expect(line.startsWith(`${message.type} tag ${message.tag}`)).toBe(true);
         expect(line).toBe(line.trim());
@@ -63,13 +63,73 @@ describe('every message', () => {
     const numbers = new Map(rows.map(([name, row]) => [name as string, row.number]));
     expect(new Set(numbers.values()).size).toBe(numbers.size);
     for (const [name, row] of rows) {
-      expect(dotlCodec.nameOf(row.number)).toBe(name);
+      expect(codec.nameOf(row.number)).toBe(name);
       expect(row.number % 2, name).toBe(name.startsWith('R') ? 1 : 0);
       if (name.startsWith('T')) expect(numbers.get(`R${name.slice(1)}`), name).toBe(row.number + 1);
     }
-    expect(dotlCodec.nameOf(6)).toBeUndefined();
-    expect(dotlCodec.nameOf(300)).toBeUndefined();
+    expect(codec.nameOf(6)).toBeUndefined();
+    expect(codec.nameOf(300)).toBeUndefined();
   });
+
+  test('any bytes are a message or a ProtocolError', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
+        decodeOrRefuse(bytes, codec);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('any body behind a right header is a message or a ProtocolError', () => {
+    const types = fc.oneof(fc.constantFrom(...rows.map(([, row]) => row.number)), fc.nat(255));
+    fc.assert(
+      fc.property(types, fc.uint8Array({ maxLength: 160 }), (type, body) => {
+        const found = decodeOrRefuse(rawFrame(type, body), codec);
+        // what was understood can be said again, and is understood as the same
+        if (found !== undefined) expect(messageIn(bytesOf(found, codec), codec)).toEqual(found);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  test('a frame with some bytes changed is a message or a ProtocolError', () => {
+    const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(anyMessage, changes, (message, changed) => {
+        const bytes = bytesOf(message, codec);
+        for (const [at, value] of changed) bytes[at % bytes.length] = value;
+        const found = decodeOrRefuse(bytes, codec);
+        if (found !== undefined) expect(messageIn(bytesOf(found, codec), codec)).toEqual(found);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  // in .L Rerror has no one form: errors.test.ts
+  test.each(rows.filter(([name]) => codec !== dotlCodec || name !== 'Rerror'))(
+    '%s cut at any byte, or with bytes too many, is refused',
+    (name, row) => {
+      const examples = fc.sample(messageNamed(name, row), { numRuns: 4, seed: 9 });
+      for (const message of examples) {
+        const whole = bytesOf(message, codec);
+        for (let length = 0; length < whole.length; length++) {
+          const cut = Buffer.from(whole.subarray(0, length));
+          expect(() => codec.decode(cut, 0, cut.length), `size says ${whole.length}, has ${length}`).toThrow(
+            ProtocolError,
+          );
+          if (length >= 4) cut.writeUInt32LE(length, 0);
+          // a size that admits the cut: only what is optional at the end may be missing
+          const optional = name === 'Tfsync' || (name === 'Rerror' && codec === dotuCodec);
+          if (optional && length === whole.length - 4) continue;
+          expect(() => codec.decode(cut, 0, cut.length), `size and bytes ${length}`).toThrow(ProtocolError);
+        }
+        const more = Buffer.concat([whole, Buffer.alloc(1)]);
+        expect(() => codec.decode(more, 0, more.length)).toThrow(ProtocolError);
+        more.writeUInt32LE(more.length, 0);
+        expect(() => codec.decode(more, 0, more.length)).toThrow(ProtocolError);
+      }
+    },
+  );
 });
 
 describe('encode', () => {
@@ -94,66 +154,18 @@ describe('encode', () => {
 });
 
 describe('decode', () => {
-  test('any bytes are a message or a ProtocolError', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
-        decodeOrRefuse(bytes);
-      }),
-      { numRuns: 2000 },
-    );
-  });
-
-  test('any body behind a right header is a message or a ProtocolError', () => {
-    const types = fc.oneof(fc.constantFrom(...rows.map(([, row]) => row.number)), fc.nat(255));
-    fc.assert(
-      fc.property(types, fc.uint8Array({ maxLength: 160 }), (type, body) => {
-        const found = decodeOrRefuse(rawFrame(type, body));
-        // what was understood can be said again, and is understood as the same
-        if (found !== undefined) expect(messageIn(bytesOf(found))).toEqual(found);
-      }),
-      { numRuns: 3000 },
-    );
-  });
-
-  test('a frame with some bytes changed is a message or a ProtocolError', () => {
-    const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 });
-    fc.assert(
-      fc.property(anyMessage, changes, (message, changed) => {
-        const bytes = bytesOf(message);
-        for (const [at, value] of changed) bytes[at % bytes.length] = value;
-        const found = decodeOrRefuse(bytes);
-        if (found !== undefined) expect(messageIn(bytesOf(found))).toEqual(found);
-      }),
-      { numRuns: 2000 },
-    );
-  });
-
-  // Rerror has no one form: errors.test.ts
-  test.each(rows.filter(([name]) => name !== 'Rerror'))(
-    '%s cut at any byte, or with bytes too many, is refused',
-    (name, row) => {
-      const examples = fc.sample(messageNamed(name, row), { numRuns: 4, seed: 9 });
-      for (const message of examples) {
-        const whole = bytesOf(message);
-        for (let length = 0; length < whole.length; length++) {
-          const cut = Buffer.from(whole.subarray(0, length));
-          expect(() => decode(cut), `size says ${whole.length}, has ${length}`).toThrow(ProtocolError);
-          if (length >= 4) cut.writeUInt32LE(length, 0);
-          // a size that admits the cut: only what is optional at the end may be missing
-          if (name === 'Tfsync' && length === whole.length - 4) continue;
-          expect(() => decode(cut), `size and bytes ${length}`).toThrow(ProtocolError);
-        }
-        const more = Buffer.concat([whole, Buffer.alloc(1)]);
-        expect(() => decode(more)).toThrow(ProtocolError);
-        more.writeUInt32LE(more.length, 0);
-        expect(() => decode(more)).toThrow(ProtocolError);
-      }
-    },
-  );
-
   test('a type that the dialect does not have', () => {
     expect(() => decode(rawFrame(6))).toThrow('unknown type 6'); // Tlerror is never sent
     expect(() => decode(rawFrame(255))).toThrow(ProtocolError);
+    // each knows its own errors and opens, and not the others'
+    const topen = rawFrame(112, Buffer.alloc(5));
+    expect(() => decode(topen)).toThrow('unknown type 112');
+    const tlopen = rawFrame(12, Buffer.alloc(8));
+    for (const codec of [dotuCodec, legacyCodec]) {
+      expect(() => codec.decode(tlopen, 0, tlopen.length)).toThrow('unknown type 12');
+      expect(() => codec.encode('Rlerror', 1, { ecode: 1 })).toThrow('this dialect has no Rlerror');
+    }
+    expect(() => dotlCodec.encode('Tstat', 1, { fid: 1 })).toThrow(RangeError);
   });
 
   test('a size that is not that of the frame, also where the payload lies beside it', () => {

@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as p9 from '../../../../src/wire/p9/constants.ts';
 
-const masks = { QT: p9.QT, GETATTR: p9.GETATTR, SETATTR: p9.SETATTR };
+const masks = { QT: p9.QT, DM: p9.DM, GETATTR: p9.GETATTR, SETATTR: p9.SETATTR };
 
 describe('constants', () => {
   test('the default msize carries a whole MiB, and the smallest something', () => {

@@ -22,7 +22,7 @@ describe('type 107', () => {
   test('a bare number', () => {
     fc.assert(
       fc.property(fc.nat(0xffff_ffff), (number) => {
-        expect(ecode(word(number))).toEqual({ type: 'Rerror', tag: 1, ecode: number });
+        expect(ecode(word(number))).toEqual({ type: 'Rerror', tag: 1, ename: '', ecode: number });
       }),
     );
   });
@@ -30,13 +30,18 @@ describe('type 107', () => {
   test('a text with a number behind it', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat(0xffff_ffff), (bytes, number) => {
-        expect(ecode(Buffer.concat([text(bytes), word(number)]))).toEqual({ type: 'Rerror', tag: 1, ecode: number });
+        expect(ecode(Buffer.concat([text(bytes), word(number)]))).toEqual({
+          type: 'Rerror',
+          tag: 1,
+          ename: '',
+          ecode: number,
+        });
       }),
     );
   });
 
   test('a text without a number is EIO', () => {
-    expect(ecode(text(Buffer.from('permission denied')))).toEqual({ type: 'Rerror', tag: 1, ecode: 5 });
+    expect(ecode(text(Buffer.from('permission denied')))).toEqual({ type: 'Rerror', tag: 1, ename: '', ecode: 5 });
     expect(ecode(text(Buffer.alloc(0)))).toMatchObject({ ecode: 5 });
   });
 
@@ -51,6 +56,6 @@ describe('type 107', () => {
   });
 
   test('is written as a bare number', () => {
-    expect(dotlCodec.encode('Rerror', 1, { ecode: 2 }).head).toEqual(rawFrame(107, word(2)));
+    expect(dotlCodec.encode('Rerror', 1, { ename: 'not sent', ecode: 2 }).head).toEqual(rawFrame(107, word(2)));
   });
 });

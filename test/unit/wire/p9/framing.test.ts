@@ -8,7 +8,10 @@ import { ProtocolError } from '../../../../src/common/errors.ts';
 import { dotlCodec } from '../../../../src/wire/p9/codec.ts';
 import { type FrameHandlers, FrameReader } from '../../../../src/wire/p9/framing.ts';
 import type { Message } from '../../../../src/wire/p9/messages.ts';
-import { anyMessage, messageNamed, rows } from './arbitraries.ts';
+import { dialects, messageNamed } from './arbitraries.ts';
+
+const { rows, anyMessage } = dialects.dotl;
+
 import { bytesOf, detached, rawFrame } from './frames.ts';
 
 const MAX_FRAME = 2 * 1024 * 1024;
