@@ -49,7 +49,7 @@ async function empty(probe: Probe, dir: number, depth = 0): Promise<void> {
     if (depth === 0 && name.endsWith(OTHER_END)) await openOtherEnd(probe, name.slice(0, -OTHER_END.length));
   }
   for (const { name, qid } of entries) {
-    if (isDots(name)) continue;
+    if (isDots(name) || name === '') continue; // a name that is none could lead anywhere
     const directory = (qid.type & QT.DIR) !== 0;
     if (directory) {
       const inner = await walk(probe, dir, name);

@@ -3,6 +3,7 @@
 // Guarantees: a wait ends with an answer, with the end of the connection, or with Silence at the rule's deadline; what
 // is kept is bounded, whatever the server sends.
 
+import type { AbortSignalLike } from '../common/abort.ts';
 import { ConnectionError } from '../common/errors.ts';
 import type { Transport } from '../transport/transport.ts';
 import { dotlCodec } from '../wire/p9/codec.ts';
@@ -36,7 +37,7 @@ interface Waiter {
 
 export interface ProbeOptions {
   /** The rule's deadline. */
-  readonly signal: AbortSignal;
+  readonly signal: AbortSignalLike;
 }
 
 export class Probe {
@@ -50,7 +51,7 @@ export class Probe {
   /** What both sides agreed on. */
   msize = 0;
   readonly #transport: Transport;
-  readonly #signal: AbortSignal;
+  readonly #signal: AbortSignalLike;
   /** By tag: what nobody has taken yet, and who waits. */
   readonly #untaken = new Map<number, Heard[]>();
   readonly #waiters = new Map<number, Waiter[]>();
@@ -121,21 +122,6 @@ export class Probe {
   /** Whether the connection has ended. */
   get over(): boolean {
     return this.#ended !== undefined;
-  }
-
-  /** Settles when it has ended; Silence at the deadline. */
-  async ended(): Promise<void> {
-    if (this.#signal.aborted) throw new Silence('the connection stays open');
-    let stop: (() => void) | undefined;
-    const late = new Promise<never>((_, reject) => {
-      stop = () => reject(new Silence('the connection stays open'));
-      this.#signal.addEventListener('abort', stop, { once: true });
-    });
-    try {
-      await Promise.race([this.#transport.closed, late]);
-    } finally {
-      if (stop !== undefined) this.#signal.removeEventListener('abort', stop);
-    }
   }
 
   close(): void {

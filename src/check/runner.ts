@@ -4,6 +4,7 @@
 // not work, the report says what is left where.
 
 import { randomBytes } from 'node:crypto';
+import { Abort, type AbortSignalLike } from '../common/abort.ts';
 import { ConfigError, ConnectionError } from '../common/errors.ts';
 import { VERSION } from '../wire/p9/constants.ts';
 import { show } from './answers.ts';
@@ -23,7 +24,7 @@ export interface CheckOptions {
   /** Nothing is made or changed on the server. */
   readonly readOnly: boolean;
   /** Ends the run: what was made is removed first. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignalLike;
   readonly onResult?: (result: Result) => void;
 }
 
@@ -82,13 +83,13 @@ class Run {
   ): Promise<T> {
     const { target } = this.#options;
     const heed = heedless ? undefined : this.#options.signal;
-    const deadline = new AbortController();
+    const deadline = new Abort(); // an AbortSignal warns of more than ten connections
     const end = () => deadline.abort();
     const clock = setTimeout(end, target.timeout);
     heed?.addEventListener('abort', end, { once: true });
     if (heed?.aborted) end();
     const name = () => `f${++this.#names}`;
-    const stage = new Stage({ target, signal: deadline.signal, home: this.#home.name, name, patient });
+    const stage = new Stage({ target, signal: deadline, home: this.#home.name, name, patient });
     try {
       return await body(stage);
     } finally {

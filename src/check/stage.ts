@@ -2,6 +2,7 @@
 // Guarantees: nothing waits beyond the rule's deadline; a server that is down for a moment, because the last rule made it
 // fall over, is tried again until then.
 
+import type { AbortSignalLike } from '../common/abort.ts';
 import { ConnectionError } from '../common/errors.ts';
 import type { Transport } from '../transport/transport.ts';
 import { VERSION } from '../wire/p9/constants.ts';
@@ -14,7 +15,7 @@ const RETRY = 100;
 
 /** Where the rules run, and how. */
 export interface Target {
-  dial(signal: AbortSignal): Promise<Transport>;
+  dial(signal: AbortSignalLike): Promise<Transport>;
   readonly who: Place['who'];
   /** Offered in Tversion. */
   readonly msize: number;
@@ -25,7 +26,7 @@ export interface Target {
 
 export interface StageOptions {
   readonly target: Target;
-  readonly signal: AbortSignal;
+  readonly signal: AbortSignalLike;
   /** The directory to write in, below the root that is attached. */
   readonly home: string | undefined;
   readonly name: () => string;

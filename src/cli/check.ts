@@ -7,6 +7,7 @@ import type { Rule } from '../check/rule.ts';
 import { rules } from '../check/rules.ts';
 import { check } from '../check/runner.ts';
 import type { Target } from '../check/stage.ts';
+import { Abort, type AbortSignalLike } from '../common/abort.ts';
 import { ConfigError, ConnectionError } from '../common/errors.ts';
 import { connectSocket } from '../transport/socket.ts';
 import { type CheckChoices, parseCheckOptions } from './checkoptions.ts';
@@ -73,8 +74,8 @@ function targetOf(address: string, choices: CheckChoices, timeout: number): Targ
 }
 
 /** Aborted by the first signal. */
-function interruptible(): AbortSignal {
-  const interrupt = new AbortController();
+function interruptible(): AbortSignalLike {
+  const interrupt = new Abort();
   for (const signal of SIGNALS) {
     process.once(signal, () => {
       complain('interrupted: removing what was made on the server; once more ends it at once');
@@ -82,7 +83,7 @@ function interruptible(): AbortSignal {
       for (const again of SIGNALS) process.removeAllListeners(again);
     });
   }
-  return interrupt.signal;
+  return interrupt;
 }
 
 /** One line on a terminal that says which rule runs. */

@@ -71,6 +71,23 @@ describe('a run', () => {
   });
 });
 
+describe('a server that fails', () => {
+  test('ends it with 1, after the rules that it does not fail', async () => {
+    const faults = await startServer('faults:');
+    try {
+      const only = ['--only', 'flush-running', '--only', 'flush-own', '--timeout', '0.5', '-o', 'hang=mute'];
+      const { code, stdout, stderr } = await ninefs(['check', faults.address, '--readonly', ...only]);
+      expect(stderr).toBe('');
+      expect(stdout).toMatch(/flush-own .* pass /);
+      expect(stdout).toMatch(/flush-running .* fail .* no answer to Tflush within/);
+      expect(stdout).toContain('1 passed, 1 failed, 0 not applicable, 0 could not be told');
+      expect(code).toBe(1);
+    } finally {
+      await faults.kill();
+    }
+  });
+});
+
 describe('what it makes on the server', () => {
   test('is gone afterwards, and what was there is as it was', () =>
     withTempDir(async (dir) => {
