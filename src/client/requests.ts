@@ -1,10 +1,10 @@
-// All transactions of one connection: tags, the send queue, flushes, quarantine. The table of states is in request.ts.
+// All transactions of one connection: tags, the send queue, replies. The table of states is in request.ts; what follows
+// when a caller gives up is in flushes.ts.
 // Guarantees: a caller's promise settles exactly once; a tag is given out again only after its reply and the reply of
 // its flush; Tflush and Tclunk never wait for an ordinary tag, for the queue, or for memory from the pool; a reply that
 // nobody can have asked for ends the connection.
 // Must not know what a message is for.
 
-import { isDying, onceDying } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
 import { CancelledError, ErrnoError, ProtocolError } from '../common/errors.ts';
 import { IdPool } from '../common/idpool.ts';
@@ -13,27 +13,21 @@ import type { Codec, Frame } from '../wire/p9/codec.ts';
 import type { Body, Message, ReplyTo, RequestName } from '../wire/p9/messages.ts';
 import { encodeRequest } from './encode.ts';
 import type { Fid, Fids } from './fids.ts';
+import { Flushes, type FlushStats } from './flushes.ts';
 import { MAX_CLUNKS, type RequestOptions } from './limits.ts';
-import { Quarantine } from './quarantine.ts';
-import { type CallOptions, hasSideEffects, isFlushable, Request } from './request.ts';
+import { type CallOptions, isFlushable, Request } from './request.ts';
 
 const MAX_ERRNO = 4095;
 
-export interface RequestStats {
+export interface RequestStats extends FlushStats {
   /** Tags taken now by ordinary requests, flushing and quarantined ones included. */
   tags: number;
   /** Tags taken by Tflush and Tclunk. */
   reserveTags: number;
   /** Requests waiting to be sent. */
   queued: number;
-  /** Requests whose caller was released before they were over, and answered ones whose Rflush is overdue. */
-  quarantine: number;
   /** Ever. */
   sent: number;
-  flushes: number;
-  cancelled: number;
-  /** Replies to tags that had been flushed already: dropped. */
-  lateReplies: number;
 }
 
 /** What Requests needs of its connection. */
@@ -55,24 +49,24 @@ export class Requests {
   readonly #tags: IdPool;
   readonly #reserve: IdPool;
   readonly #byTag = new Map<number, Request>();
-  /** Flush tag -> the request that it flushes. */
-  readonly #flushes = new Map<number, Request>();
-  /** Tags freed by Rflush and not given out since: a reply to one is late, not unknown. */
-  readonly #flushed = new Set<number>();
+  readonly #flushes: Flushes;
   #queue: Request[] = [];
   #clunkQueue: Request[] = [];
   #clunks = 0;
   #full = false;
   #ended: Error | undefined;
-  readonly #quarantine = new Quarantine();
   #sweep: NodeJS.Timeout | undefined;
-  #counts = { sent: 0, flushes: 0, cancelled: 0, lateReplies: 0 };
+  #sent = 0;
 
   constructor(wire: Wire, options: RequestOptions) {
     this.#wire = wire;
     this.#options = options;
     this.#tags = new IdPool(0, options.tagWindow);
     this.#reserve = new IdPool(options.tagWindow, options.tagWindow + MAX_CLUNKS);
+    this.#flushes = new Flushes(wire, options, this.#reserve, {
+      over: (request) => this.#over(request),
+      pump: () => this.#pump(),
+    });
     if (options.timeout > 0) {
       this.#sweep = setInterval(() => this.#flushOverdue(), Math.max(10, options.timeout / 8));
       this.#sweep.unref();
@@ -84,8 +78,8 @@ export class Requests {
       tags: this.#tags.inUse,
       reserveTags: this.#reserve.inUse,
       queued: this.#queue.length + this.#clunkQueue.length,
-      quarantine: this.#quarantine.size,
-      ...this.#counts,
+      sent: this.#sent,
+      ...this.#flushes.stats,
     };
   }
 
@@ -140,11 +134,11 @@ export class Requests {
     while (
       this.#queue.length > 0 &&
       !this.#full &&
-      this.#tags.inUse - this.#quarantine.size < this.#options.maxInFlight
+      this.#tags.inUse - this.#flushes.quarantined < this.#options.maxInFlight
     ) {
       const tag = this.#tags.take();
       if (tag === undefined) return;
-      this.#flushed.delete(tag);
+      this.#flushes.reused(tag);
       this.#dispatch(this.#queue.shift()!, tag);
     }
   }
@@ -163,7 +157,7 @@ export class Requests {
     }
     request.become('sent');
     this.#byTag.set(tag, request);
-    this.#counts.sent++;
+    this.#sent++;
     if (this.#options.timeout > 0) request.sentAt = performance.now();
     const { logger, codec } = this.#wire;
     if (logger.isLevelEnabled('trace')) {
@@ -175,74 +169,15 @@ export class Requests {
   // --- cancelling ---
 
   #abort(request: Request, number: number): void {
-    if (request.state === 'queued') {
-      this.#queue.splice(this.#queue.indexOf(request), 1);
-      this.#counts.cancelled++;
-      request.options.taken?.();
-      request.reject(new CancelledError(request.name, number));
-      this.#over(request);
+    if (request.state !== 'queued') {
+      this.#flushes.begin(request, number);
       return;
     }
-    const { flushTimeout } = this.#options;
-    if (request.state === 'flushing') this.#hurry(request); // by its timeout before: its caller may be dying now
-    if (request.state !== 'sent') return;
-    request.become('flushing');
+    this.#queue.splice(this.#queue.indexOf(request), 1);
     request.cancelErrno = number;
-    const tag = this.#reserve.take();
-    if (tag === undefined) throw new Error('the reserve of tags is empty');
-    request.flushTag = tag;
-    this.#flushes.set(tag, request);
-    this.#counts.flushes++;
-    const { logger, codec } = this.#wire;
-    logger.debug({ tag, oldtag: request.tag, op: request.name }, 'flush');
-    if (logger.isLevelEnabled('trace'))
-      logger.trace({ tag }, `> ${codec.format({ type: 'Tflush', tag, oldtag: request.tag })}`);
-    this.#wire.send(codec.encode('Tflush', tag, { oldtag: request.tag }));
-    request.flushedAt = performance.now();
-    request.deadline = setTimeout(() => this.#overdue(request), flushTimeout);
-    if (number === errno.EINTR) this.#hurry(request);
-  }
-
-  /** A caller that is being killed, now or later, does not wait as long for what may be forgotten. */
-  #hurry(request: Request): void {
-    const signal = request.options.signal;
-    if (signal === undefined || hasSideEffects(request)) return;
-    if (!isDying(signal)) {
-      onceDying(signal, () => this.#hurry(request));
-      return;
-    }
-    const { dyingTimeout, flushTimeout } = this.#options;
-    const left = request.flushedAt + flushTimeout - performance.now();
-    if (request.state !== 'flushing' || left <= dyingTimeout) return;
-    clearTimeout(request.deadline);
-    request.deadline = setTimeout(() => this.#overdue(request), dyingTimeout);
-  }
-
-  /** The flush was not answered in time (design decision 5). */
-  #overdue(request: Request): void {
-    request.deadline = undefined;
-    const { logger } = this.#wire;
-    const fields = { tag: request.flushTag, oldtag: request.tag, op: request.name };
-    if (request.state === 'flushing' && hasSideEffects(request)) {
-      this.#wire.fail(new ProtocolError(`the server did not answer the Tflush of a ${request.name} in time`));
-      return;
-    }
-    if (request.state === 'flushing') {
-      logger.warn(fields, 'flush not answered in time: caller released, request in quarantine');
-      request.become('abandoned');
-      this.#quarantine.keep(request.options.buffer);
-      this.#counts.cancelled++;
-      request.reject(new CancelledError(request.name, request.cancelErrno));
-    } else {
-      logger.warn(fields, 'answered, but the flush is not: tag in quarantine');
-    }
-    this.#quarantine.enter();
-    const { maxQuarantine, maxQuarantineBytes } = this.#options;
-    if (this.#quarantine.size > maxQuarantine || this.#quarantine.bytes > maxQuarantineBytes) {
-      this.#wire.fail(new ProtocolError(`the server left ${this.#quarantine.size} flushes unanswered`));
-      return;
-    }
-    this.#pump(); // what is in quarantine does not count as in flight
+    request.options.taken?.();
+    this.#flushes.cancel(request);
+    this.#over(request);
   }
 
   #flushOverdue(): void {
@@ -264,7 +199,7 @@ export class Requests {
   sink(type: number, tag: number, length: number): Uint8Array | undefined {
     const request = this.#byTag.get(tag);
     if (request === undefined) {
-      this.#unknown(type, tag);
+      this.#flushes.unknown(type, tag);
       return undefined;
     }
     if (this.#wire.codec.number(request.name) + 1 !== type) {
@@ -287,31 +222,28 @@ export class Requests {
   frame(bytes: Buffer, start: number, end: number, payload: Uint8Array | undefined): void {
     const type = bytes[start + 4]!;
     const tag = bytes[start + 5]! | (bytes[start + 6]! << 8);
-    const flushed = this.#flushes.get(tag);
-    if (flushed !== undefined) {
-      this.#flushReply(flushed, tag, type, bytes, start, end);
-      return;
-    }
-    const request = this.#byTag.get(tag);
+    const flushed = this.#flushes.of(tag);
+    const request = flushed ?? this.#byTag.get(tag);
     if (request === undefined) {
-      this.#unknown(type, tag);
+      this.#flushes.unknown(type, tag);
       return;
     }
     const { codec, logger } = this.#wire;
     const message = codec.decode(bytes, start, end, payload);
     if (logger.isLevelEnabled('trace')) logger.trace({ tag }, `< ${codec.format(message)}`);
+    if (flushed !== undefined) {
+      this.#flushes.reply(flushed, type, message);
+      return;
+    }
     const failed = message.type === 'Rlerror' || message.type === 'Rerror';
     if (!failed && type !== codec.number(request.name) + 1) {
       throw new ProtocolError(`${message.type} in answer to ${request.name} tag ${tag}`);
-    }
-    if (failed && (message.ecode === 0 || message.ecode > MAX_ERRNO)) {
-      throw new ProtocolError(`${message.type} tag ${tag} with errno ${message.ecode}`);
     }
     if (request.state === 'abandoned' || request.state === 'answered') {
       this.#late(request, type);
       return;
     }
-    if (failed) request.reject(new ErrnoError(message.ecode, request.name));
+    if (failed) request.reject(this.#refusal(request, message.ecode));
     else request.resolve(message);
     if (request.state !== 'flushing') {
       this.#over(request);
@@ -321,46 +253,17 @@ export class Requests {
     this.#letGo(request);
   }
 
+  /** The error that a server answered with. A number that is no errno is a bug of the server's, and of this call only. */
+  #refusal({ name, tag }: Request, ecode: number): ErrnoError {
+    if (ecode > 0 && ecode <= MAX_ERRNO) return new ErrnoError(ecode, name);
+    this.#wire.logger.warn({ tag, op: name, errno: ecode }, 'an error with a number that is no errno: EPROTO');
+    return new ErrnoError(errno.EPROTO, `${name} answered by errno ${ecode}`);
+  }
+
   /** A reply whose caller has been released, or the second reply to one request. */
   #late(request: Request, type: number): void {
-    if (request.state === 'answered') {
-      throw new ProtocolError(`a second reply (type ${type}) to ${request.name} tag ${request.tag}`);
-    }
-    this.#counts.lateReplies++;
-    this.#wire.logger.debug({ tag: request.tag, op: request.name }, 'late reply to an abandoned request dropped');
-    this.#quarantine.free(request.options.buffer);
-    request.become('answered');
+    this.#flushes.late(request, type);
     this.#letGo(request);
-  }
-
-  #unknown(type: number, tag: number): void {
-    if (this.#flushed.delete(tag)) {
-      this.#counts.lateReplies++;
-      this.#wire.logger.warn({ tag, type }, 'reply to a tag that was flushed already: dropped');
-      return;
-    }
-    throw new ProtocolError(`reply of type ${type} with tag ${tag}, which is not outstanding`);
-  }
-
-  #flushReply(request: Request, tag: number, type: number, bytes: Buffer, start: number, end: number): void {
-    const { codec, logger } = this.#wire;
-    const message = codec.decode(bytes, start, end);
-    if (logger.isLevelEnabled('trace')) logger.trace({ tag }, `< ${codec.format(message)}`);
-    if (message.type === 'Rlerror' || message.type === 'Rerror') {
-      logger.warn(
-        { tag, oldtag: request.tag, errno: message.ecode },
-        'a Tflush was answered by an error: taken as Rflush',
-      );
-    } else if (message.type !== 'Rflush') {
-      throw new ProtocolError(`${message.type} (type ${type}) in answer to Tflush tag ${tag}`);
-    }
-    if (request.state === 'flushing') {
-      this.#counts.cancelled++;
-      request.reject(new CancelledError(request.name, request.cancelErrno));
-    }
-    // after a reply and Rflush nothing more can come; after Rflush alone a reply may have been on its way, wrongly
-    if (request.state !== 'answered') this.#flushed.add(request.tag);
-    this.#over(request);
   }
 
   /** The server is done with the request: what it names and where it answers is free. The tag may not be, yet. */
@@ -375,9 +278,6 @@ export class Requests {
   #over(request: Request): void {
     const before = request.state;
     request.become('over');
-    if (before === 'abandoned') this.#quarantine.free(request.options.buffer);
-    if (before === 'abandoned' || (before === 'answered' && request.deadline === undefined)) this.#quarantine.leave();
-    if (request.deadline !== undefined) clearTimeout(request.deadline);
     if (request.tag >= 0) {
       this.#byTag.delete(request.tag);
       if (request.tag < this.#options.tagWindow) {
@@ -387,10 +287,7 @@ export class Requests {
         this.#clunks--;
       }
     }
-    if (request.flushTag >= 0) {
-      this.#flushes.delete(request.flushTag);
-      this.#reserve.release(request.flushTag);
-    }
+    this.#flushes.end(request, before);
     if (before !== 'answered') this.#letGo(request);
     if (this.#queue.length > 0 || this.#clunkQueue.length > 0) this.#pump();
   }

@@ -18,6 +18,7 @@ import { Answers } from './answers.ts';
 import { deferred } from './deadline.ts';
 import { handlers, refusals } from './dispatch.ts';
 import { type Addon, addon, type PollHandle } from './drivers/addon.ts';
+import { InFlight } from './inflight.ts';
 import { defaults, type FuseSettings, type Negotiated, negotiate, ourMajor } from './init.ts';
 import type { InterruptMode } from './interrupt.ts';
 import { Interrupts } from './interrupts.ts';
@@ -95,14 +96,13 @@ export class FuseSession {
   readonly #slabs: Slabs;
   readonly #interrupts: Interrupts;
   readonly #cursor = new Cursor(Buffer.alloc(0));
-  readonly #inFlight = new Map<number, FuseRequest>();
+  readonly #inFlight: InFlight;
   readonly #answers: Answers;
   readonly #stats = { requests: 0, interrupts: 0, forgotten: 0 };
   readonly #ready = deferred<Negotiated>();
   readonly #done = deferred<SessionEnd>();
   #state: State = 'new';
   #poll: PollHandle | undefined;
-  #whenIdle: (() => void) | undefined;
   /** INVAL_INODE and the like. */
   readonly notifier: Notifier;
 
@@ -119,6 +119,7 @@ export class FuseSession {
     this.#answers = new Answers(this.#ops, this.#out, this.#logger);
     this.#tracing = this.#logger.isLevelEnabled('trace');
     this.#slabs = new Slabs(Math.max(MIN_READ_BUFFER, LEAST_SLAB, this.#settings.maxWrite + PAGE));
+    this.#inFlight = new InFlight(this.#slabs);
     this.#interrupts = new Interrupts({
       mode: options.intr ?? 'auto',
       graceMs: options.intrgrace ?? 1000,
@@ -163,13 +164,9 @@ export class FuseSession {
     if (this.#state === 'new') this.#to('starting');
     if (this.#state === 'starting' || this.#state === 'running') {
       this.#to('stopping');
-      this.#abortAll();
-      await this.#idle();
-      for (const request of this.#inFlight.values()) {
-        request.answered();
-        this.#answers.error(request.unique, request.opcode, errno.EIO, request.started);
-      }
-      this.#inFlight.clear();
+      this.#inFlight.abortAll();
+      await this.#inFlight.idle(this.#drainMs);
+      this.#inFlight.giveUp(({ unique, opcode, started }) => this.#answers.error(unique, opcode, errno.EIO, started));
       this.#end({ how: 'stopped' });
     }
     return this.done;
@@ -249,7 +246,7 @@ export class FuseSession {
       return;
     }
     if (isWrite && cursor.bytes === slab) request.slab = this.#slabs.lend();
-    this.#inFlight.set(request.unique, request);
+    this.#inFlight.add(request);
     if (this.#interrupts.overtook(request.unique)) this.#interrupts.arrived(request);
     result.then(
       (value) => this.#fulfilled(request, value),
@@ -344,35 +341,9 @@ export class FuseSession {
 
   /** The method has settled. False when nobody waits for the answer any more. */
   #settle(request: FuseRequest): boolean {
-    if (request.slab !== undefined) {
-      this.#slabs.giveBack(request.slab);
-      request.slab = undefined;
-    }
-    const wanted = request.running && this.#state !== 'ended' && this.#state !== 'closed';
-    if (request.running) request.answered();
+    const wanted = this.#inFlight.settle(request) && this.#state !== 'ended' && this.#state !== 'closed';
     if (!wanted) this.#answers.stats.lateReplies++;
-    if (this.#inFlight.delete(request.unique) && this.#inFlight.size === 0) this.#whenIdle?.();
     return wanted;
-  }
-
-  #abortAll(): void {
-    for (const request of this.#inFlight.values()) {
-      request.reason = { dying: true };
-      request.signal.abort(request.reason);
-    }
-  }
-
-  /** Until nothing is in flight, at most drainMs. */
-  #idle(): Promise<void> {
-    if (this.#inFlight.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.#drainMs);
-      this.#whenIdle = () => {
-        clearTimeout(timer);
-        this.#whenIdle = undefined;
-        resolve();
-      };
-    });
   }
 
   #end(end: SessionEnd): void {
@@ -382,14 +353,13 @@ export class FuseSession {
     this.#poll?.close();
     this.#ready.reject(end.error ?? new ErrnoError(errno.ENODEV, `${end.how} before the kernel said INIT`));
     this.#logger.debug({ ...this.stats, err: end.error }, `session ${end.how}`);
-    this.#abortAll();
+    this.#inFlight.abortAll();
     void this.#finish(end);
   }
 
   async #finish(end: SessionEnd): Promise<void> {
-    await this.#idle();
-    for (const request of this.#inFlight.values()) request.answered(); // nobody is left to be told
-    this.#inFlight.clear();
+    await this.#inFlight.idle(this.#drainMs);
+    this.#inFlight.giveUp(() => {}); // nobody is left to be told
     this.#to('closed');
     try {
       await this.#ops.destroy();

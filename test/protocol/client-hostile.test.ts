@@ -24,9 +24,6 @@ describe('the connection ends with ProtocolError at', () => {
     ['a tag that is not outstanding', (tag) => server.reply(tag + 100, 'Rgetattr', getattr)],
     ['a reply of another type', (tag) => server.reply(tag, 'Rclunk', {})],
     ['a payload in answer to something else', (tag) => server.reply(tag, 'Rread', { data: Buffer.alloc(9) })],
-    ['errno 0', (tag) => server.reply(tag, 'Rlerror', { ecode: 0 })],
-    ['errno 4096', (tag) => server.reply(tag, 'Rlerror', { ecode: 4096 })],
-    ['errno 2^31', (tag) => server.reply(tag, 'Rlerror', { ecode: 2 ** 31 })],
     ['a T-message', (tag) => server.reply(tag, 'Tclunk', { fid: 1 })],
     ['a frame of six bytes', () => server.raw(Buffer.from([6, 0, 0, 0, 25, 0]))],
     ['a frame longer than msize', () => server.raw(Buffer.from([0, 0, 0, 1, 25, 0, 0]))],
@@ -65,6 +62,20 @@ describe('the connection ends with ProtocolError at', () => {
     await expectEnded(client, ProtocolError);
   });
 });
+
+test.each([0, 4096, 2 ** 31, 2 ** 32 - 1])(
+  'errno %i is EPROTO for its call, and nobody else is told',
+  async (ecode) => {
+    const call = calls.getattr(root, 1);
+    const other = calls.getattr(root, 2);
+    const { tag } = await server.next('Tgetattr');
+    server.reply(tag, 'Rlerror', { ecode });
+    await expect(call).rejects.toMatchObject({ name: 'ErrnoError', code: 'EPROTO' });
+    server.reply((await server.next('Tgetattr')).tag, 'Rgetattr', getattr);
+    await other;
+    await expectIdle(client, 1);
+  },
+);
 
 test('a hang-up settles what is queued, sent, flushing and abandoned, each once', async () => {
   await begin({ requests: { maxInFlight: 2 } });
