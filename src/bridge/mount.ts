@@ -9,6 +9,7 @@ import type { Logger } from '../common/log.ts';
 import { serveDevice } from '../fuse/drivers/device.ts';
 import type { SessionEnd, SessionStats } from '../fuse/session.ts';
 import { formatAddress } from '../transport/address.ts';
+import { MAX_PAGES, PAGE } from '../wire/fuse/constants.ts';
 import { isDirectory } from './attrs.ts';
 import { Bridge } from './bridge.ts';
 import { cachePolicy } from './cache.ts';
@@ -90,22 +91,31 @@ async function mountSession(
       sync: settings.sync,
       dirsync: settings.dirsync,
       force: settings.force,
+      ...largestRead(session),
     },
   });
   bridge.expireAttr = (node) => served.session.notifier.invalInode(node.id, -1);
   void session.closed.then((error) => logger.info({ reason: error.message }, 'no connection: every call gets EIO'));
+  const stats = (): MountStats => ({
+    client: session.stats,
+    fuse: served.session.stats,
+    nodes: bridge.nodes.size,
+    handles: bridge.handles.size,
+    users: users.attached,
+  });
+  void served.done.then(() => logger.debug(stats(), 'mount ended'));
   return {
     mountpoint: served.mountpoint,
     done: served.done,
     unmount: (options) => served.unmount(options),
-    stats: () => ({
-      client: session.stats,
-      fuse: served.session.stats,
-      nodes: bridge.nodes.size,
-      handles: bridge.handles.size,
-      users: users.attached,
-    }),
+    stats,
   };
+}
+
+/** One read of the kernel takes one slab, so that none may be larger than the whole pool. */
+function largestRead(session: Session): { maxRead?: number } {
+  const { capacity } = session.stats.pool;
+  return capacity < MAX_PAGES * PAGE ? { maxRead: 2 ** Math.floor(Math.log2(capacity)) } : {};
 }
 
 /** Attaches and asks for the root's attributes, within the time that connecting may take. */

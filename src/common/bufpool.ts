@@ -25,6 +25,8 @@ export interface PoolStats {
   kept: number;
   /** Most bytes ever lent at once. */
   peak: number;
+  /** Most bytes that there ever were, lent and kept: what the capacity bounds. */
+  most: number;
   /** How many takes had to wait, ever. */
   waits: number;
   /** Takes waiting now. */
@@ -42,6 +44,7 @@ export class BufferPool {
   #kept = 0;
   #inUse = 0;
   #peak = 0;
+  #most = 0;
   #waits = 0;
   #waiters: Waiter[] = [];
 
@@ -56,6 +59,7 @@ export class BufferPool {
       inUse: this.#inUse,
       kept: this.#kept,
       peak: this.#peak,
+      most: this.#most,
       waits: this.#waits,
       waiting: this.#waiters.length,
     };
@@ -105,6 +109,7 @@ export class BufferPool {
     }
     this.#inUse += cls;
     if (this.#inUse > this.#peak) this.#peak = this.#inUse;
+    if (this.#inUse + this.#kept > this.#most) this.#most = this.#inUse + this.#kept;
     const buffer = whole;
     let lent = true;
     return {

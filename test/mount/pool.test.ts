@@ -1,0 +1,131 @@
+// Receive memory at its cap under real processes: nobody gets more than there is, those who wait for it can be interrupted
+// like any others, whatever the signal, and what the mount says of it in the end is true.
+
+import { mkdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { slabSize } from '../../src/common/bufpool.ts';
+import { faultsTree, type Serving, serve } from '../../src/server/server.ts';
+import { ninefs, startServer } from '../support/cli.ts';
+import { type Mounted, mounted } from '../support/mounted.ts';
+import { python } from '../support/posix.ts';
+import { output } from '../support/shell.ts';
+import { makeTempDir, removeTempDir, withTempDir } from '../support/tempdir.ts';
+import { whyNoMounts } from '../support/toymount.ts';
+import { until } from '../support/until.ts';
+
+const BLOCKED = resolve(import.meta.dirname, '../../scripts/lib/blocked.py');
+const READERS = 64;
+/** What each of them reads, and room for eight. */
+const READ = 65_536;
+const ROOM = 8 * READ;
+
+interface Blocked {
+  results: Record<string, number>;
+  seconds: number;
+}
+
+describe.skipIf(whyNoMounts() !== undefined)('a pool of eight slabs', () => {
+  let dir: string;
+  let serving: Serving;
+  let live: Mounted;
+
+  beforeEach(async () => {
+    dir = await makeTempDir('pool');
+    serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree: faultsTree() });
+  });
+  afterEach(async () => {
+    await live.end();
+    expect(serving.stats.connections.map(({ tags }) => tags).filter((tags) => tags > 0)).toEqual([]);
+    await serving.close();
+    await removeTempDir(dir);
+  });
+
+  async function begin(intr: 'auto' | 'now'): Promise<void> {
+    const { address } = serving;
+    live = await mounted(dir, { address, msize: READ + 24, rxPool: ROOM, cache: 'none', intr });
+  }
+
+  /** Readers of a file of the tree, all of which get the signal while they wait. */
+  async function blocked(file: string, signal: string): Promise<Blocked> {
+    const path = join(live.mountpoint, file);
+    return JSON.parse(await output(`exec ${python} ${BLOCKED} ${path} ${READERS} ${READ} ${signal}`)) as Blocked;
+  }
+
+  test('and 64 readers of a file that never answers: an interrupt brings all of them back', async () => {
+    await begin('now');
+    expect((await blocked('hang', 'SIGUSR1')).results).toEqual({ EINTR: READERS });
+    const { pool, flushes, cancelled, lateReplies } = live.mount.stats().client;
+    expect(pool).toMatchObject({ capacity: ROOM, peak: ROOM, most: ROOM, waits: READERS - 8 });
+    // those who waited for memory have asked nothing, unless they got the memory of one who left before them
+    expect(flushes).toBeGreaterThanOrEqual(8);
+    expect(flushes).toBeLessThanOrEqual(READERS);
+    expect({ cancelled, lateReplies }).toEqual({ cancelled: flushes, lateReplies: 0 });
+  });
+
+  test('the same when they are killed', async () => {
+    await begin('auto');
+    expect((await blocked('hang', 'SIGKILL')).results).toEqual({ SIGKILL: READERS });
+    expect(live.mount.stats().client.pool).toMatchObject({ peak: ROOM, waits: READERS - 8 });
+  });
+
+  test('where the reply wins over the flush, those who had asked get it, and nobody waits on', async () => {
+    await begin('now');
+    const { results } = await blocked('late', 'SIGUSR1');
+    const { flushes } = live.mount.stats().client;
+    expect(results['EINTR'] ?? 0).toBe(READERS - flushes);
+    expect(results[`${READ} bytes`]).toBe(flushes);
+  });
+
+  test('and 64 readers that nobody interrupts: each gets its bytes in its turn', async () => {
+    await begin('auto');
+    const one = `dd if=${join(live.mountpoint, 'slow/20')} bs=1M status=none | md5sum`;
+    const all = await output(`for i in $(seq ${READERS}); do (${one}) & done; wait`);
+    expect(new Set(all.trim().split('\n')).size).toBe(1);
+    expect(all.trim().split('\n')).toHaveLength(READERS);
+    const { pool } = live.mount.stats().client;
+    expect(pool.most).toBe(ROOM);
+    expect(pool.waits).toBeGreaterThan(0);
+  });
+});
+
+test.skipIf(whyNoMounts() !== undefined)(
+  'a pool smaller than the kernel would read at once makes it read less at once',
+  () =>
+    withTempDir(async (dir) => {
+      const serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree: faultsTree() });
+      const settings = { address: serving.address, msize: 8192, rxPool: 12_000 };
+      for (const cache of ['none', 'auto'] as const) {
+        const live = await mounted(dir, { ...settings, cache });
+        try {
+          const file = join(live.mountpoint, 'short');
+          expect(await output(`dd if=${file} bs=1M count=1 iflag=fullblock status=none | wc -c`)).toBe('65536\n');
+          expect(live.mount.stats().client.pool).toMatchObject({ capacity: 12_000, most: slabSize(8192) });
+        } finally {
+          await live.end();
+        }
+      }
+      await serving.close();
+    }),
+);
+
+test.skipIf(whyNoMounts() !== undefined)('a mount that ends tells its log what its receive memory was', () =>
+  withTempDir(async (dir) => {
+    const server = await startServer('faults:');
+    try {
+      const [mountpoint, log] = [join(dir, 'mnt'), join(dir, 'log')];
+      await mkdir(mountpoint);
+      const options = `cache=none,rxpool=2m,log=${log},loglevel=debug`;
+      expect((await ninefs(['mount', server.address, mountpoint, '-o', options])).stderr).toBe('');
+      await output(`cat ${mountpoint}/hang.txt`);
+      expect((await ninefs(['umount', mountpoint])).stderr).toBe('');
+      const ended = async () => (await readFile(log, 'utf8')).split('\n').find((line) => /"mount ended"/.test(line));
+      await until('the mount has said so', async () => (await ended()) !== undefined);
+      const { client } = JSON.parse((await ended()) ?? '') as { client: object };
+      const pool = { capacity: 2 * 1024 * 1024, inUse: 0, waits: 0, waiting: 0 };
+      expect(client).toMatchObject({ tags: 0, quarantine: 0, pool });
+    } finally {
+      await server.kill();
+    }
+  }),
+);
