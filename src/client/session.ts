@@ -6,10 +6,11 @@ import { type Logger, silent } from '../common/log.ts';
 import type { Address } from '../transport/address.ts';
 import { connectSocket } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
-import { Calls } from './calls.ts';
+import type { Calls } from './calls.ts';
 import { type Connection, type ConnectionOptions, type ConnectionStats, negotiate } from './connection.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { DotL } from './dialects/dotl.ts';
+import { DotLCalls } from './dialects/dotl-calls.ts';
 
 export interface SessionOptions extends ConnectionOptions {
   /** Milliseconds for the transport to connect, and again for Tversion to be answered. Default 20 s. */
@@ -25,8 +26,9 @@ export class Session {
 
   constructor(connection: Connection) {
     this.connection = connection;
-    this.calls = new Calls(connection);
-    this.dialect = new DotL(this.calls);
+    const calls = new DotLCalls(connection);
+    this.calls = calls;
+    this.dialect = new DotL(calls);
   }
 
   get stats(): ConnectionStats {

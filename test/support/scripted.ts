@@ -1,8 +1,8 @@
 // A server of a test's own making: it receives decoded T-messages over an in-process transport and says what the test
 // tells it to, when the test tells it to. It answers nothing by itself but Tversion.
 
-import { Calls } from '../../src/client/calls.ts';
 import { type Connection, type ConnectionOptions, negotiate } from '../../src/client/connection.ts';
+import { DotLCalls } from '../../src/client/dialects/dotl-calls.ts';
 import type { Fid } from '../../src/client/fids.ts';
 import { memoryPair, type PairOptions } from '../../src/transport/memory.ts';
 import type { Transport } from '../../src/transport/transport.ts';
@@ -133,14 +133,14 @@ export async function scripted(options: ScriptedOptions = {}): Promise<{ client:
 export interface Attached {
   client: Connection;
   server: Scripted;
-  calls: Calls;
+  calls: DotLCalls;
   root: Fid;
 }
 
 /** The same with a fid for the root. */
 export async function attached(options: ScriptedOptions = {}): Promise<Attached> {
   const { client, server } = await scripted(options);
-  const calls = new Calls(client);
+  const calls = new DotLCalls(client);
   const attaching = calls.attach('me', '', 0);
   server.reply((await server.next('Tattach')).tag, 'Rattach', { qid });
   return { client, server, calls, root: await attaching };

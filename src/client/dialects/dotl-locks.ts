@@ -5,8 +5,8 @@ import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import { LOCK_EOF, LOCK_STATUS, LOCK_TYPE, type RecordLock } from '../../common/locktable.ts';
-import type { Calls } from '../calls.ts';
 import type { Fid } from '../fids.ts';
+import type { DotLCalls } from './dotl-calls.ts';
 
 /** On the wire length 0 is "to the end, whatever it will be". */
 function lengthOf({ start, end }: RecordLock): bigint {
@@ -24,7 +24,7 @@ function noLocks(error: unknown): never {
 }
 
 export async function lock(
-  calls: Calls,
+  calls: DotLCalls,
   fid: Fid,
   wanted: RecordLock,
   signal?: AbortSignalLike,
@@ -39,7 +39,7 @@ export async function lock(
 }
 
 export async function getlock(
-  calls: Calls,
+  calls: DotLCalls,
   fid: Fid,
   wanted: RecordLock,
   signal?: AbortSignalLike,

@@ -5,16 +5,16 @@
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
-import type { Calls } from '../calls.ts';
 import type { Fid } from '../fids.ts';
 import { read, write } from '../io.ts';
+import type { DotLCalls } from './dotl-calls.ts';
 
 /** XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h. */
 const MAX = 65536;
 /** setxattr(2). */
 const XATTR = { CREATE: 1, REPLACE: 2 } as const;
 
-export async function get(calls: Calls, file: Fid, name: string, signal?: AbortSignalLike): Promise<Uint8Array> {
+export async function get(calls: DotLCalls, file: Fid, name: string, signal?: AbortSignalLike): Promise<Uint8Array> {
   const { fid, size } = await calls.xattrwalk(file, name, signal);
   try {
     if (size > MAX) throw new ErrnoError(errno.E2BIG, `${name || 'the list of attributes'}: ${size} bytes`);
@@ -30,7 +30,7 @@ export async function get(calls: Calls, file: Fid, name: string, signal?: AbortS
 
 /** Nothing aborts the clunk that makes it so: what was interrupted before it has had no effect. */
 async function put(
-  calls: Calls,
+  calls: DotLCalls,
   file: Fid,
   name: string,
   value: Uint8Array,
@@ -56,10 +56,10 @@ async function put(
 /** An attribute that exists for the length of a question. */
 const PROBE = 'user.ninefs-probe';
 /** By connection: whether its server can hold an empty value, once somebody has wanted one. */
-const holdsEmpty = new WeakMap<Calls, Promise<boolean>>();
+const holdsEmpty = new WeakMap<DotLCalls, Promise<boolean>>();
 
 /** Size 0 means removal, to some servers even for an attribute that must be new: asked with one that nobody misses. */
-async function canHoldEmpty(calls: Calls, file: Fid): Promise<boolean> {
+async function canHoldEmpty(calls: DotLCalls, file: Fid): Promise<boolean> {
   try {
     await put(calls, file, PROBE, new Uint8Array(0), XATTR.CREATE, undefined);
     await get(calls, file, PROBE);
@@ -72,7 +72,7 @@ async function canHoldEmpty(calls: Calls, file: Fid): Promise<boolean> {
 }
 
 export async function set(
-  calls: Calls,
+  calls: DotLCalls,
   file: Fid,
   name: string,
   value: Uint8Array,
@@ -98,6 +98,6 @@ export async function set(
   await put(calls, file, name, value, XATTR.CREATE, undefined);
 }
 
-export function remove(calls: Calls, file: Fid, name: string, signal?: AbortSignalLike): Promise<void> {
+export function remove(calls: DotLCalls, file: Fid, name: string, signal?: AbortSignalLike): Promise<void> {
   return put(calls, file, name, new Uint8Array(0), XATTR.REPLACE, signal);
 }

@@ -8,9 +8,9 @@ import { ErrnoError, ProtocolError } from '../../common/errors.ts';
 import type { RecordLock } from '../../common/locktable.ts';
 import { AT_REMOVEDIR, GETATTR, MAXWELEM, OPEN, QT, SETATTR } from '../../wire/p9/constants.ts';
 import { readDirents } from '../../wire/p9/types.ts';
-import type { Calls } from '../calls.ts';
 import type { Fid } from '../fids.ts';
 import type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange, Time } from './dialect.ts';
+import type { DotLCalls } from './dotl-calls.ts';
 import * as locks from './dotl-locks.ts';
 import * as xattrs from './dotl-xattrs.ts';
 
@@ -59,13 +59,13 @@ function isShortage(error: unknown): boolean {
 const SHORTAGES: readonly number[] = [errno.ERANGE, errno.EMFILE, errno.ENFILE];
 
 export class DotL implements Dialect {
-  readonly #calls: Calls;
+  readonly #calls: DotLCalls;
   #noUnlinkat = false;
   #noRenameat = false;
   /** Whether Tlopen honours O_TRUNC, as seen at the first file that had something to lose; nfs-ganesha does not. */
   #truncates: boolean | undefined;
 
-  constructor(calls: Calls) {
+  constructor(calls: DotLCalls) {
     this.#calls = calls;
   }
 
