@@ -11,11 +11,14 @@ import { errno } from '../common/errno.ts';
 import { ErrnoError, ProtocolError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { Transport } from '../transport/transport.ts';
-import { dotlCodec } from '../wire/p9/codec.ts';
+import { type Codec, dotlCodec } from '../wire/p9/codec.ts';
 import { IOHDR, VERSION } from '../wire/p9/constants.ts';
 import { FrameReader } from '../wire/p9/framing.ts';
 import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
-import { failure, handlerOf } from './dispatch.ts';
+import type { Answer, Dialect } from './dialects/dialect.ts';
+import { dotl } from './dialects/dotl.ts';
+import { agree } from './dialects/negotiate.ts';
+import { failure } from './failure.ts';
 import { type Fault, fidOf, NO_REPLY, type Wire } from './fault.ts';
 import { type FlushCounts, type Request, Requests } from './flush.ts';
 import { Session, type Shared } from './session.ts';
@@ -35,10 +38,20 @@ const TWRITE = 118;
 const NOTHING = new Uint8Array(0);
 
 export interface ConnectionOptions extends Shared {
+  readonly dialects: readonly Dialect[];
   readonly msize: number;
   readonly logger: Logger;
   readonly flushes: FlushCounts;
 }
+
+/** What was agreed on, as far as sending needs it. */
+interface Terms {
+  readonly dialect: Dialect;
+  readonly msize: number;
+}
+
+/** Before anything was agreed on only Rversion is said, which is the same in every dialect. */
+const UNVERSIONED: Terms = { dialect: dotl, msize: SMALLEST_MSIZE };
 
 type State =
   /** Only Tversion is taken. */
@@ -123,8 +136,9 @@ export class Connection {
   #frame(bytes: Buffer, start: number, end: number, payload: Uint8Array | undefined): void {
     const slab = this.#incoming;
     this.#incoming = undefined;
-    const message = dotlCodec.decode(bytes, start, end, payload);
-    if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${dotlCodec.format(message)}`);
+    const codec = this.#codec;
+    const message = codec.decode(bytes, start, end, payload);
+    if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${codec.format(message)}`);
     if (message.type === 'Tversion') {
       this.#version(message);
       return;
@@ -136,7 +150,7 @@ export class Connection {
       requests.flush(message.tag, message.oldtag);
       return;
     }
-    if (handlerOf(message.type) === undefined) throw new ProtocolError(`${message.type} from a client`);
+    if (session.dialect.handlerOf(message.type) === undefined) throw new ProtocolError(`${message.type} from a client`);
     const crowded = requests.size >= MAX_TAGS && message.type !== 'Tclunk';
     const request = requests.begin(message.tag, message.type);
     if (payload !== undefined) this.#hold(request, payload.length, slab);
@@ -194,7 +208,7 @@ export class Connection {
   }
 
   #run(session: Session, message: Message, request: Request): void {
-    const handler = handlerOf(message.type);
+    const handler = session.dialect.handlerOf(message.type);
     if (handler === undefined) return;
     session.requests.run(request);
     const fault = this.#options.tree.misbehaves === true ? faultFor(session, message) : undefined;
@@ -225,12 +239,17 @@ export class Connection {
 
   /** What a fault may do beside what requests do. */
   #wire(session: Session, request: Request): Wire {
+    const { codec, refusal } = session.dialect;
     const encode: Wire['encode'] = (name, tag, body) => {
-      const { head, payload } = dotlCodec.encode(name, tag, body);
+      const { head, payload } = codec.encode(name, tag, body);
       return payload === undefined ? head : Buffer.concat([head, payload]);
     };
     return {
       encode,
+      refusal(ecode) {
+        const { name, body } = refusal(ecode);
+        return encode(name, request.tag, body);
+      },
       frame: (body) => encode(`R${request.type.slice(1)}` as ReplyName, request.tag, gathered(body)),
       send: (frame) => void this.#transport.send(frame),
       sendLast: (frame) => void this.#transport.send(frame, undefined, () => this.#transport.close()),
@@ -250,7 +269,7 @@ export class Connection {
     } else {
       const name = `R${request.type.slice(1)}` as ReplyName;
       this.#finish(session, request, undefined, () =>
-        this.#send(session.msize, request.tag, name, body as Body<typeof name>),
+        this.#send(session, request.tag, { name, body: body as Body<typeof name> }),
       );
     }
   }
@@ -264,7 +283,7 @@ export class Connection {
         'a request failed for no reason of its own',
       );
     }
-    this.#finish(session, request, error, () => this.#send(session.msize, request.tag, 'Rlerror', { ecode }));
+    this.#finish(session, request, error, () => this.#send(session, request.tag, session.dialect.refusal(ecode)));
   }
 
   #finish(session: Session, request: Request, error: unknown, answer: () => void): void {
@@ -293,35 +312,47 @@ export class Connection {
 
   #begin(tag: number, offered: number, version: string): void {
     const msize = Math.min(offered, this.#options.msize);
-    // what stands before a period names the protocol (version(9P)); here that is the second one
-    const known = version === VERSION.dotl || version.startsWith(`${VERSION.dotl}.`);
+    const dialect = agree(version, this.#options.dialects);
     this.#state = { kind: 'unversioned' };
-    if (offered < SMALLEST_MSIZE) {
-      this.#send(SMALLEST_MSIZE, tag, 'Rlerror', { ecode: errno.EINVAL });
-    } else if (!known) {
-      this.#send(SMALLEST_MSIZE, tag, 'Rversion', { msize, version: VERSION.unknown });
+    if (dialect === undefined) {
+      this.#send(UNVERSIONED, tag, { name: 'Rversion', body: { msize, version: VERSION.unknown } });
+    } else if (offered < SMALLEST_MSIZE) {
+      this.#send({ ...UNVERSIONED, dialect }, tag, dialect.refusal(errno.EINVAL));
     } else {
-      const requests = new Requests((flush) => this.#send(msize, flush, 'Rflush', {}), this.#options.flushes);
-      this.#state = { kind: 'open', session: new Session(msize, this.#options, requests, this.#logger) };
+      const answerFlush = (flush: number) => this.#send(session, flush, { name: 'Rflush', body: {} });
+      const requests = new Requests(answerFlush, this.#options.flushes);
+      const session = new Session(dialect, msize, this.#options, requests, this.#logger);
+      this.#state = { kind: 'open', session };
       this.#reader.maxFrame = Math.max(msize, FIRST_FRAME);
-      this.#logger.debug({ peer: this.peer, msize, iounit: msize - IOHDR }, 'session begun');
-      this.#send(msize, tag, 'Rversion', { msize, version: VERSION.dotl });
+      const fields = { peer: this.peer, version: dialect.version, msize, iounit: msize - IOHDR };
+      this.#logger.debug(fields, 'session begun');
+      this.#send(session, tag, { name: 'Rversion', body: { msize, version: dialect.version } });
     }
     this.#flow();
   }
 
+  /** Tversion has the same form in every dialect. */
+  get #codec(): Codec {
+    return this.#state.kind === 'open' ? this.#state.session.dialect.codec : dotlCodec;
+  }
+
   /** A reply that does not fit in msize becomes an error: a part of it would be taken for the whole (intro(9P)). */
-  #send<N extends ReplyName>(msize: number, tag: number, name: N, body: Body<N>): void {
+  #send({ dialect, msize }: Terms, tag: number, { name, body }: Answer): void {
+    const { codec, refusal } = dialect;
+    const refused = (ecode: number): Buffer => {
+      const answer = refusal(ecode);
+      return codec.encode(answer.name, tag, answer.body).head;
+    };
     let head: Buffer;
     try {
-      head = dotlCodec.encode(name, tag, body).head;
+      head = codec.encode(name, tag, body).head;
     } catch (error) {
       // a tree answered with what has no place in the message
       this.#logger.error({ tag, error: String(error) }, `${name} cannot be encoded`);
-      head = dotlCodec.encode('Rlerror', tag, { ecode: errno.EIO }).head;
+      head = refused(errno.EIO);
     }
-    if (head.length > msize) head = dotlCodec.encode('Rlerror', tag, { ecode: errno.EMSGSIZE }).head;
-    if (this.#tracing) this.#traceReply(head);
+    if (head.length > msize) head = refused(errno.EMSGSIZE);
+    if (this.#tracing) this.#traceReply(codec, head);
     this.#sent(this.#transport.send(head), head.length);
   }
 
@@ -333,11 +364,11 @@ export class Connection {
     if (count > session.iounit) {
       release?.();
       this.#logger.error({ op: request.type, tag: request.tag, count }, 'a tree read more than it was asked for');
-      this.#send(session.msize, request.tag, 'Rlerror', { ecode: errno.EIO });
+      this.#send(session, request.tag, session.dialect.refusal(errno.EIO));
       return;
     }
     const name = request.type === 'Tread' ? 'Rread' : 'Rreaddir';
-    const { head } = dotlCodec.encode(name, request.tag, { data: NOTHING });
+    const { head } = session.dialect.codec.encode(name, request.tag, { data: NOTHING });
     head.writeUInt32LE(head.length + count, 0);
     head.writeUInt32LE(count, head.length - 4);
     if (this.#tracing) this.#logger.trace({ peer: this.peer }, `-> ${name} tag ${request.tag} data [${count} bytes]`);
@@ -358,8 +389,8 @@ export class Connection {
     if (this.#congested) this.#flow();
   }
 
-  #traceReply(head: Buffer): void {
-    this.#logger.trace({ peer: this.peer }, `-> ${dotlCodec.format(dotlCodec.decode(head, 0, head.length))}`);
+  #traceReply(codec: Codec, head: Buffer): void {
+    this.#logger.trace({ peer: this.peer }, `-> ${codec.format(codec.decode(head, 0, head.length))}`);
   }
 }
 

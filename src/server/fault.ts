@@ -15,6 +15,8 @@ export interface Wire {
   frame(body: object): Buffer;
   /** The frame of any reply under any tag. */
   encode<N extends ReplyName>(name: N, tag: number, body: Body<N>): Buffer;
+  /** The frame of a refusal of the request, as the dialect has it. */
+  refusal(ecode: number): Buffer;
   send(frame: Uint8Array): void;
   /** Sends it and ends the connection. */
   sendLast(frame: Uint8Array): void;

@@ -4,20 +4,37 @@
 // fids, and how many xattr values among them, is bounded.
 
 import { errno } from '../common/errno.ts';
+import type { Dirent } from '../wire/p9/types.ts';
 import type { Place, Places } from './places.ts';
 import { refuse } from './refuse.ts';
 import type { OpenFile, TreeNode, User } from './tree.ts';
-import { isPromise } from './tree.ts';
+import { after, isPromise } from './tree.ts';
 
 const MAX_FIDS = 1 << 20;
 /** Values of up to 64 KiB each that a peer can make us hold. */
 const MAX_XATTR_FIDS = 256;
 
+/** How far a directory has been read, in the dialects that have offsets in bytes. */
+export interface Listing {
+  /** The only one that may be asked for, beside 0. */
+  offset: number;
+  /** Of the last entry that was taken from the tree. */
+  cookie: bigint;
+  /** Taken, and not sent yet. */
+  ahead: readonly Dirent[];
+}
+
 export type FidState =
   | { readonly kind: 'walked' }
   /** A Tlopen or Tlcreate is running. */
   | { readonly kind: 'opening' }
-  | { readonly kind: 'open'; readonly file: OpenFile; readonly flags: number }
+  | {
+      readonly kind: 'open';
+      readonly file: OpenFile;
+      readonly flags: number;
+      /** Of a directory that is read as stats. */
+      readonly listing?: Listing;
+    }
   | { readonly kind: 'xattr read'; readonly value: Uint8Array }
   /** `filled` bytes of `value` have been written; the clunk commits them. */
   | {
@@ -36,6 +53,8 @@ export class Fid {
   node: TreeNode;
   place: Place | undefined;
   state: FidState;
+  /** What is to happen when the file has been closed. */
+  atClunk: (() => void | Promise<void>) | undefined;
   /** Requests that use it now. */
   uses = 0;
   /** No longer in the table. */
@@ -127,6 +146,7 @@ export class FidTable {
     let closing: void | Promise<void>;
     try {
       closing = state.kind === 'open' ? state.file.close() : undefined;
+      if (fid.atClunk !== undefined) closing = after(closing, fid.atClunk);
     } catch (error) {
       this.#letGo(fid);
       throw error;

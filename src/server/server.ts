@@ -1,4 +1,4 @@
-// The embedded 9P2000.L server: a tree, served over sockets, or over any transport that one has in hand.
+// The embedded 9P server: a tree, served over sockets, or over any transport that one has in hand.
 // Guarantees: connections know nothing of each other but the tree; close() ends them all, waits until what they held is let
 // go, and closes the tree last.
 
@@ -8,11 +8,13 @@ import { type Listener, listenSocket } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
+import { type DialectName, dialectsOf } from './dialects/negotiate.ts';
 import { Places } from './places.ts';
 import type { ServerStats } from './stats.ts';
 import type { Tree } from './tree.ts';
 import { Users } from './users.ts';
 
+export type { DialectName } from './dialects/negotiate.ts';
 export type { ConnectionStats, ServerStats } from './stats.ts';
 export type { Tree } from './tree.ts';
 export { faultsTree } from './trees/faults.ts';
@@ -25,6 +27,8 @@ export interface ServerOptions {
   /** The largest that is agreed to; default 1 MiB of payload. */
   readonly msize?: number;
   readonly users?: Users;
+  /** The versions that are spoken; default all of them. */
+  readonly dialects?: readonly DialectName[];
 }
 
 export class Server {
@@ -34,9 +38,9 @@ export class Server {
   #accepted = 0;
   #closing: Promise<void> | undefined;
 
-  constructor({ tree, logger = silent, msize = DEFAULT_MSIZE, users = new Users() }: ServerOptions) {
+  constructor({ tree, logger = silent, msize = DEFAULT_MSIZE, users = new Users(), dialects }: ServerOptions) {
     const flushes = { received: 0, dropped: 0, aborted: 0, suppressed: 0 };
-    this.#options = { tree, logger, msize, users, places: new Places(), flushes };
+    this.#options = { tree, logger, msize, users, dialects: dialectsOf(dialects), places: new Places(), flushes };
     tree.serving?.(() => this.stats);
   }
 

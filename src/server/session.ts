@@ -5,6 +5,7 @@
 import { BufferPool } from '../common/bufpool.ts';
 import type { Logger } from '../common/log.ts';
 import { IOHDR } from '../wire/p9/constants.ts';
+import type { Dialect } from './dialects/dialect.ts';
 import { type Fid, FidTable } from './fids.ts';
 import type { Request, Requests } from './flush.ts';
 import type { Places } from './places.ts';
@@ -22,6 +23,7 @@ export interface Shared {
 }
 
 export class Session {
+  readonly dialect: Dialect;
   readonly msize: number;
   /** The largest payload of a reply, and what Rlopen says. */
   readonly iounit: number;
@@ -33,7 +35,8 @@ export class Session {
   readonly lend: Lender;
   #over: Promise<void> | undefined;
 
-  constructor(msize: number, shared: Shared, requests: Requests, logger: Logger) {
+  constructor(dialect: Dialect, msize: number, shared: Shared, requests: Requests, logger: Logger) {
+    this.dialect = dialect;
     this.msize = msize;
     this.iounit = msize - IOHDR;
     this.tree = shared.tree;

@@ -41,6 +41,8 @@ export interface Changes {
   size?: number;
   atime?: Time | 'now';
   mtime?: Time | 'now';
+  /** QT bits that a file has beside its type, as a whole: APPEND, EXCL, TMP. Only where Tree.marks. */
+  marks?: number;
 }
 
 /** All of stat(2) and more; `valid` says which members mean something. */
@@ -73,7 +75,7 @@ export interface TreeNode {
   setattr(changes: Changes, file: OpenFile | undefined, user: User, signal: AbortSignalLike): Awaitable<void>;
   readlink(user: User, signal: AbortSignalLike): Awaitable<string>;
   statfs(user: User, signal: AbortSignalLike): Awaitable<Statfs>;
-  /** `flags`: OPEN bits without CREATE and EXCL. */
+  /** `flags`: OPEN bits without CREATE and EXCL. An access mode of ACCMODE is Plan 9's OEXEC: to be read by who may execute it. */
   open(flags: number, user: User, signal: AbortSignalLike): Awaitable<OpenFile>;
 
   /** A regular file, opened; without OPEN.EXCL one that exists is opened. The node comes with a reference. */
@@ -141,10 +143,17 @@ export interface Tree {
   attach(user: User, aname: string, signal: AbortSignalLike): Awaitable<TreeNode>;
   /** Called once, when nothing of it is used any more. */
   close(): Awaitable<void>;
+  /** Its files can be append-only, for one user at a time, and temporary (Changes.marks). */
+  readonly marks?: boolean;
   /** Its nodes have faults to be asked for. */
   readonly misbehaves?: boolean;
   /** Called once by the server that is to serve it, for a tree that shows the server to its clients. */
   serving?(stats: () => ServerStats): void;
+}
+
+/** `next` of the value, in the same tick where it is there already. */
+export function after<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
+  return isPromise(value) ? value.then(next) : next(value);
 }
 
 export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {

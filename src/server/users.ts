@@ -7,9 +7,18 @@ import { readFileSync, statSync } from 'node:fs';
 import { NONUNAME } from '../wire/p9/constants.ts';
 import type { User } from './tree.ts';
 
-interface Database {
+/** Names and numbers of users and groups, as they are at one time. */
+export interface Names {
+  /** A number that nobody has is its own name. */
+  user(uid: number): string;
+  group(gid: number): string;
+  /** Undefined for a name that nobody has and that is no number. */
+  uid(user: string): number | undefined;
+  gid(group: string): number | undefined;
+}
+
+interface Database extends Names {
   byUid: ReadonlyMap<number, { name: string; gid: number }>;
-  byName: ReadonlyMap<string, number>;
   /** Group ids of each member's name. */
   groups: ReadonlyMap<string, number[]>;
 }
@@ -37,7 +46,7 @@ function rows(path: string, known: string): string[][] {
 export class Users {
   readonly #files: UserFiles;
   #stamps = { passwd: '', group: '' };
-  #database: Database = { byUid: new Map(), byName: new Map(), groups: new Map() };
+  #database: Database = databaseOf([], []);
 
   constructor(files: UserFiles = SYSTEM) {
     this.#files = files;
@@ -45,36 +54,59 @@ export class Users {
 
   /** The user of a Tattach: n_uname where it is given, uname where not; undefined for a name that nobody has. */
   find(uname: string, nUname: number): User | undefined {
-    const { byUid, byName, groups } = this.#read();
-    let uid = nUname;
-    if (nUname === NONUNAME) {
-      const known = byName.get(uname) ?? (/^\d{1,10}$/.test(uname) ? Number(uname) : undefined);
-      if (known === undefined || known >= NONUNAME) return undefined;
-      uid = known;
-    }
+    const { byUid, groups, uid: numberOf } = this.#read();
+    const uid = nUname === NONUNAME ? numberOf(uname) : nUname;
+    if (uid === undefined) return undefined;
     const entry = byUid.get(uid);
     const gid = entry?.gid ?? uid;
     const others = entry === undefined ? [] : (groups.get(entry.name) ?? []);
     return { uid, gid, groups: [...new Set([gid, ...others])], uname: entry?.name ?? uname };
   }
 
+  get names(): Names {
+    return this.#read();
+  }
+
   #read(): Database {
     const stamps = { passwd: stamp(this.#files.passwd), group: stamp(this.#files.group) };
     if (stamps.passwd === this.#stamps.passwd && stamps.group === this.#stamps.group) return this.#database;
-    const byUid = new Map<number, { name: string; gid: number }>();
-    const byName = new Map<string, number>();
-    for (const [name = '', , uid, gid] of rows(this.#files.passwd, stamps.passwd)) {
-      if (name === '' || !/^\d+$/.test(uid ?? '') || !/^\d+$/.test(gid ?? '')) continue;
-      if (!byName.has(name)) byName.set(name, Number(uid));
-      if (!byUid.has(Number(uid))) byUid.set(Number(uid), { name, gid: Number(gid) });
-    }
-    const groups = new Map<string, number[]>();
-    for (const [, , gid, members = ''] of rows(this.#files.group, stamps.group)) {
-      if (!/^\d+$/.test(gid ?? '')) continue;
-      for (const member of members.split(',')) groups.set(member, [...(groups.get(member) ?? []), Number(gid)]);
-    }
     this.#stamps = stamps;
-    this.#database = { byUid, byName, groups };
+    this.#database = databaseOf(rows(this.#files.passwd, stamps.passwd), rows(this.#files.group, stamps.group));
     return this.#database;
   }
+}
+
+function databaseOf(passwd: readonly string[][], group: readonly string[][]): Database {
+  const byUid = new Map<number, { name: string; gid: number }>();
+  const byName = new Map<string, number>();
+  for (const [name = '', , uid, gid] of passwd) {
+    if (name === '' || !isNumber(uid) || !isNumber(gid)) continue;
+    if (!byName.has(name)) byName.set(name, Number(uid));
+    if (!byUid.has(Number(uid))) byUid.set(Number(uid), { name, gid: Number(gid) });
+  }
+  const groups = new Map<string, number[]>();
+  const groupNames = new Map<number, string>();
+  const groupIds = new Map<string, number>();
+  for (const [name = '', , gid, members = ''] of group) {
+    if (!isNumber(gid)) continue;
+    if (!groupIds.has(name)) groupIds.set(name, Number(gid));
+    if (!groupNames.has(Number(gid))) groupNames.set(Number(gid), name);
+    for (const member of members.split(',')) groups.set(member, [...(groups.get(member) ?? []), Number(gid)]);
+  }
+  return {
+    byUid,
+    groups,
+    user: (uid) => byUid.get(uid)?.name ?? `${uid}`,
+    group: (gid) => groupNames.get(gid) ?? `${gid}`,
+    uid: (user) => byName.get(user) ?? numberIn(user),
+    gid: (name) => groupIds.get(name) ?? numberIn(name),
+  };
+}
+
+function isNumber(text: string | undefined): boolean {
+  return text !== undefined && /^\d+$/.test(text);
+}
+
+function numberIn(text: string): number | undefined {
+  return /^\d{1,10}$/.test(text) && Number(text) < NONUNAME ? Number(text) : undefined;
 }

@@ -111,7 +111,7 @@ describe('a request that is not flushed', () => {
 
   it('wrongtype: the reply is of another type', async () => {
     const tag = await reading('wrongtype');
-    expect(await raw.reply(tag)).toMatchObject({ type: 'Rfsync' });
+    expect(await raw.reply(tag)).toMatchObject({ type: 'Rremove' });
   });
 
   it('short: reads and writes do half', async () => {

@@ -138,8 +138,8 @@ describe.each<TreeKind>(['memory', 'host'])('%s tree', (kind) => {
 
   test('versions and sizes', async () => {
     const raw = served.dial();
-    expect(await raw.version(8192, '9P2000')).toMatchObject({ version: 'unknown' });
-    expect(await raw.version(8192, '9P2000.u')).toMatchObject({ version: 'unknown' });
+    expect(await raw.version(8192, '9P1999')).toMatchObject({ version: 'unknown' });
+    expect(await raw.version(8192, '9P1999.L')).toMatchObject({ version: 'unknown' });
     expect(await raw.version(8192, '')).toMatchObject({ version: 'unknown' });
     expect(await raw.version(100)).toMatchObject({ type: 'Rlerror', ecode: errno.EINVAL });
     expect(await raw.version(0)).toMatchObject({ type: 'Rlerror' });

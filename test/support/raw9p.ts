@@ -1,25 +1,58 @@
-// A raw 9P2000.L client for tests: sends any message with any tag, or any bytes, and keeps what comes back in the order in
+// A raw 9P client for tests, of whatever dialect its Tversion led to: sends any message with any tag, or any bytes, and keeps what comes back in the order in
 // which it came. It checks nothing and tracks nothing, so that tests can break every rule.
 
+import { errno } from '../../src/common/errno.ts';
+import { errorWords } from '../../src/common/strerror.ts';
 import type { Transport } from '../../src/transport/transport.ts';
-import { dotlCodec } from '../../src/wire/p9/codec.ts';
+import { type Codec, dotlCodec, dotuCodec, legacyCodec } from '../../src/wire/p9/codec.ts';
 import { NOFID, NONUNAME, NOTAG } from '../../src/wire/p9/constants.ts';
 import { FrameReader } from '../../src/wire/p9/framing.ts';
 import type { Body, Message, MessageName, ReplyTo, RequestName } from '../../src/wire/p9/messages.ts';
 import { type Dirent, readDirents } from '../../src/wire/p9/types.ts';
 
-/** The server answered Rlerror. */
+/** The server answered Rlerror, or Rerror, whose text is `ename`. */
 export class Refused extends Error {
   readonly ecode: number;
+  readonly ename: string;
 
-  constructor(what: string, ecode: number) {
-    super(`${what}: errno ${ecode}`);
+  constructor(what: string, ecode: number, ename = '') {
+    super(`${what}: errno ${ecode} ${ename}`);
     this.ecode = ecode;
+    this.ename = ename;
   }
+}
+
+/** What Plan 9's servers say, besides strerror's words. */
+const plan9Words: ReadonlyMap<string, number> = new Map([
+  ['file does not exist', errno.ENOENT],
+  ['permission denied', errno.EACCES],
+  ['file already exists', errno.EEXIST],
+  ['not a directory', errno.ENOTDIR],
+  ['directory is not empty', errno.ENOTEMPTY],
+  ['fid unknown or out of range', errno.EBADF],
+  ['bad offset in directory read', errno.ESPIPE],
+  ['exclusive use file already open', errno.EAGAIN],
+  ['read only file system', errno.EROFS],
+  ['file system is full', errno.ENOSPC],
+  ['file too big', errno.EFBIG],
+  ['i/o error', errno.EIO],
+]);
+
+const words = new Map([...[...errorWords].map(([number, text]) => [text, number] as const), ...plan9Words]);
+
+const codecs: Readonly<Record<string, Codec>> = { '9P2000.L': dotlCodec, '9P2000.u': dotuCodec, '9P2000': legacyCodec };
+
+/** The errno of a refusal, in 9P2000 that of its text; undefined of any other message. */
+function errnoOfReply(message: Message): number | undefined {
+  if (message.type === 'Rlerror') return message.ecode;
+  if (message.type !== 'Rerror') return undefined;
+  return message.ecode || (words.get(message.ename) ?? -1);
 }
 
 export class Raw9p {
   readonly transport: Transport;
+  /** Of the version that was agreed on. */
+  codec = dotlCodec;
   /** All replies, in order, without those that call() took. */
   readonly arrived: Message[] = [];
   /** Names and tags of all replies ever, in order: `Rwalk 3`. */
@@ -37,7 +70,7 @@ export class Raw9p {
     this.transport = transport;
     transport.start(
       new FrameReader(16 * 1024 * 1024, {
-        frame: (bytes, start, end, payload) => this.#take(dotlCodec.decode(bytes, start, end, payload)),
+        frame: (bytes, start, end, payload) => this.#take(this.codec.decode(bytes, start, end, payload)),
       }),
     );
     transport.closed.then((error) => {
@@ -48,11 +81,15 @@ export class Raw9p {
 
   async version(msize = 65536 + 24, version = '9P2000.L'): Promise<Message<'Rversion'>> {
     this.send('Tversion', { msize, version }, NOTAG);
-    return (await this.reply(NOTAG)) as Message<'Rversion'>;
+    const reply = (await this.reply(NOTAG)) as Message<'Rversion'>;
+    this.codec = codecs[reply.version] ?? this.codec;
+    return reply;
   }
 
   attach(fid: number, uid = NONUNAME, aname = '', uname = ''): Promise<Message<'Rattach'>> {
-    return this.call('Tattach', { fid, afid: NOFID, uname, aname, nUname: uid });
+    // 9P2000 has names only, and takes a number for one
+    const name = this.codec === legacyCodec && uname === '' ? `${uid}` : uname;
+    return this.call('Tattach', { fid, afid: NOFID, uname: name, aname, nUname: uid });
   }
 
   get closed(): Promise<Error | undefined> {
@@ -78,7 +115,7 @@ export class Raw9p {
 
   /** Sends without waiting; returns the tag. */
   send<N extends MessageName>(name: N, body: Body<N>, tag = this.tag()): number {
-    const { head, payload } = dotlCodec.encode(name, tag, body);
+    const { head, payload } = this.codec.encode(name, tag, body);
     this.transport.send(head, payload);
     return tag;
   }
@@ -101,14 +138,14 @@ export class Raw9p {
   /** Sends and waits; an Rlerror rejects with Refused. */
   async call<N extends RequestName>(name: N, body: Body<N>, tag?: number): Promise<Message<ReplyTo<N>>> {
     const message = await this.reply(this.send(name, body, tag));
-    if (message.type === 'Rlerror') throw new Refused(name, message.ecode);
+    const ecode = errnoOfReply(message);
+    if (ecode !== undefined) throw new Refused(name, ecode, message.type === 'Rerror' ? message.ename : '');
     return message as Message<ReplyTo<N>>;
   }
 
   /** The errno of a call that fails, 0 of one that does not. */
   async errno<N extends RequestName>(name: N, body: Body<N>): Promise<number> {
-    const message = await this.reply(this.send(name, body));
-    return message.type === 'Rlerror' ? message.ecode : 0;
+    return errnoOfReply(await this.reply(this.send(name, body))) ?? 0;
   }
 
   /** Waits until everything sent so far has been read by the server, and what it could answer is here. */

@@ -3,7 +3,7 @@
 
 import { readdirSync, readlinkSync } from 'node:fs';
 import { expect } from 'vitest';
-import { hostTree, memoryTree, Server, type Tree } from '../../src/server/server.ts';
+import { type DialectName, hostTree, memoryTree, Server, type Tree } from '../../src/server/server.ts';
 import type { Users } from '../../src/server/users.ts';
 import { memoryPair, type PairOptions } from '../../src/transport/memory.ts';
 import { Raw9p } from './raw9p.ts';
@@ -14,7 +14,7 @@ export interface Served {
   /** The directory that is served; undefined for the memory tree. */
   readonly directory: string | undefined;
   /** A client with fid 0 attached. */
-  connect(options?: { uid?: number; msize?: number; pair?: PairOptions }): Promise<Raw9p>;
+  connect(options?: { uid?: number; msize?: number; pair?: PairOptions; version?: DialectName }): Promise<Raw9p>;
   /** A client that has said nothing yet. */
   dial(pair?: PairOptions): Raw9p;
   /** Ends the clients, checks for leaks, ends the server. */
@@ -91,9 +91,9 @@ export function serveAny(
     server,
     directory: undefined,
     dial,
-    async connect({ uid = 0, msize: wanted, pair } = {}) {
+    async connect({ uid = 0, msize: wanted, pair, version } = {}) {
       const raw = dial(pair);
-      await raw.version(wanted);
+      await raw.version(wanted, version);
       await raw.attach(0, uid);
       return raw;
     },

@@ -2,6 +2,7 @@
 // An entry is given whole or not at all; a count too small for the next entry is EINVAL, because an empty reply would
 // say that the directory ends.
 
+import type { AbortSignalLike } from '../../common/abort.ts';
 import type { Slab } from '../../common/bufpool.ts';
 import { errno } from '../../common/errno.ts';
 import { Writer } from '../../common/writer.ts';
@@ -12,7 +13,7 @@ import type { Fid } from '../fids.ts';
 import type { Request } from '../flush.ts';
 import { checkName, refuse } from '../refuse.ts';
 import type { Session } from '../session.ts';
-import { type Awaitable, isPromise, type ReadResult } from '../tree.ts';
+import { type Awaitable, after, isPromise, type ReadResult } from '../tree.ts';
 import { openFile } from './io.ts';
 
 /** More than this in one reply saves little, and a listing that was asked for with a great count is seldom long. */
@@ -98,15 +99,15 @@ function removed(session: Session, dir: Fid, name: string): object {
 export function remove(session: Session, message: Message<'Tremove'>, request: Request): Awaitable<Body<'Rremove'>> {
   const fid = session.use(request, message.fid);
   session.fids.remove(message.fid);
-  const { node } = fid;
-  return atPlace(fid, request, (dir, name) => {
-    const done = dir.unlink(name, (node.qid.type & QT.DIR) !== 0, fid.user, request);
-    const gone = () => {
-      session.places.removed(dir, name);
-      return {};
-    };
-    return isPromise(done) ? done.then(gone) : gone();
-  });
+  return after(removeAt(session, fid, request), () => ({}));
+}
+
+/** Removes the name at which a fid stands. */
+export function removeAt(session: Session, fid: Fid, signal: AbortSignalLike): Awaitable<void> {
+  const directory = (fid.node.qid.type & QT.DIR) !== 0;
+  return atPlace(fid, signal, (dir, name) =>
+    after(dir.unlink(name, directory, fid.user, signal), () => session.places.removed(dir, name)),
+  );
 }
 
 export function rename(session: Session, message: Message<'Trename'>, request: Request): Awaitable<Body<'Rrename'>> {
@@ -138,19 +139,21 @@ function moveEntry(
   newName: string,
 ): Awaitable<object> {
   const { node: newDir } = to;
-  const moved = () => {
+  return after(dir.rename(name, newDir, newName, by.user, request), () => {
     session.places.moved(dir, name, newDir, newName, to.place);
     return {};
-  };
-  const done = dir.rename(name, newDir, newName, by.user, request);
-  return isPromise(done) ? done.then(moved) : moved();
+  });
 }
 
 /**
  * Calls `act` with the directory and the name at which the fid stands, having looked that the name still leads to the
  * fid's node: another server of the same directory may have changed it.
  */
-function atPlace<T>(fid: Fid, request: Request, act: (dir: Fid['node'], name: string) => Awaitable<T>): Awaitable<T> {
+export function atPlace<T>(
+  fid: Fid,
+  signal: AbortSignalLike,
+  act: (dir: Fid['node'], name: string) => Awaitable<T>,
+): Awaitable<T> {
   const { place, node } = fid;
   // the root has no name, and neither has a directory that was reached through `..` from a root above it
   if (place === undefined) refuse(errno.EBUSY);
@@ -161,6 +164,5 @@ function atPlace<T>(fid: Fid, request: Request, act: (dir: Fid['node'], name: st
     found.release();
     return same ? act(dir, name) : refuse(errno.ENOENT);
   };
-  const found = dir.walk(name, fid.user, request);
-  return isPromise(found) ? found.then(proceed) : proceed(found);
+  return after(dir.walk(name, fid.user, signal), proceed);
 }

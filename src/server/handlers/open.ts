@@ -3,7 +3,7 @@
 import { errno } from '../../common/errno.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
-import type { Fid } from '../fids.ts';
+import type { Fid, FidState } from '../fids.ts';
 import type { Request } from '../flush.ts';
 import { checkName, refuse } from '../refuse.ts';
 import type { Session } from '../session.ts';
@@ -12,11 +12,11 @@ import { type Awaitable, isPromise, type OpenFile, type TreeNode } from '../tree
 export function lopen(session: Session, message: Message<'Tlopen'>, request: Request): Awaitable<Body<'Rlopen'>> {
   const fid = session.use(request, message.fid);
   const flags = message.flags & ~(OPEN.CREATE | OPEN.EXCL);
+  checkAccess(flags);
   return opening(
     fid,
-    flags,
     () => fid.node.open(flags, fid.user, request),
-    (file) => file,
+    (file) => ({ kind: 'open', file, flags }),
     () => ({ qid: fid.node.qid, iounit: session.iounit }),
   );
 }
@@ -27,35 +27,42 @@ export function lcreate(session: Session, message: Message<'Tlcreate'>, request:
   const fid = session.use(request, message.fid);
   checkName(name, errno.EEXIST);
   const flags = message.flags & ~OPEN.CREATE;
+  checkAccess(flags);
   return opening(
     fid,
-    flags,
     () => fid.node.create(name, flags, mode, gid, fid.user, request),
     ({ node, file }: { node: TreeNode; file: OpenFile }) => {
-      const { node: dir, place } = fid;
-      fid.place = session.places.at(dir, name, place);
-      fid.node = node;
-      session.places.release(place);
-      dir.release();
-      return file;
+      become(session, fid, name, node);
+      return { kind: 'open', file, flags };
     },
     () => ({ qid: fid.node.qid, iounit: session.iounit }),
   );
 }
 
+function checkAccess(flags: number): void {
+  if ((flags & OPEN.ACCMODE) === OPEN.ACCMODE) refuse(errno.EINVAL);
+}
+
+/** The directory's fid is that of an entry from now on; takes over the reference to `node`. */
+export function become(session: Session, fid: Fid, name: string, node: TreeNode): void {
+  const { node: dir, place } = fid;
+  fid.place = session.places.at(dir, name, place);
+  fid.node = node;
+  session.places.release(place);
+  dir.release();
+}
+
 /** Holds the fid in state `opening` while `begin` runs, so that no second open gets in between. */
-function opening<T, R>(
+export function opening<T, R>(
   fid: Fid,
-  flags: number,
   begin: () => Awaitable<T>,
-  take: (result: T) => OpenFile,
+  take: (result: T) => FidState,
   answer: () => R,
 ): Awaitable<R> {
   if (fid.state.kind !== 'walked') refuse(errno.EINVAL);
-  if ((flags & OPEN.ACCMODE) === OPEN.ACCMODE) refuse(errno.EINVAL);
   const walked = fid.state;
   const opened = (result: T): R => {
-    fid.state = { kind: 'open', file: take(result), flags };
+    fid.state = take(result);
     return answer();
   };
   const failed = (error: unknown): never => {

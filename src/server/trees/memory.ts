@@ -38,6 +38,7 @@ export function memoryTree(options: MemoryTreeOptions = {}): MemoryTree {
     get used() {
       return budget.used;
     },
+    marks: true,
     attach(_user: User, aname: string): TreeNode {
       if (aname !== '' && aname !== '/') refuse(errno.ENOENT);
       root.retain();

@@ -221,8 +221,9 @@ class SynthNode implements TreeNode {
 
   open(flags: number, user: User, signal: AbortSignalLike): Awaitable<OpenFile> {
     const access = flags & OPEN.ACCMODE;
-    const [reads, writes] = [access !== OPEN.WRONLY, access !== OPEN.RDONLY];
-    this.#require(user, (reads ? MAY.READ : 0) | (writes ? MAY.WRITE : 0));
+    const executes = access === OPEN.ACCMODE;
+    const [reads, writes] = [access !== OPEN.WRONLY, access === OPEN.WRONLY || access === OPEN.RDWR];
+    this.#require(user, (executes ? MAY.EXEC : reads ? MAY.READ : 0) | (writes ? MAY.WRITE : 0));
     const entry = this.#entry;
     if (entry.kind === 'directory') return writes || flags & OPEN.TRUNC ? refuse(errno.EISDIR) : listing(this);
     if (flags & OPEN.DIRECTORY) refuse(errno.ENOTDIR);

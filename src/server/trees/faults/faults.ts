@@ -5,7 +5,7 @@ import { Abort, type AbortSignalLike } from '../../../common/abort.ts';
 import { errno } from '../../../common/errno.ts';
 import { CancelledError } from '../../../common/errors.ts';
 import type { Message } from '../../../wire/p9/messages.ts';
-import type { ServedName } from '../../dispatch.ts';
+import type { ServedName } from '../../dialects/dialect.ts';
 import { type Act, type Fault, NO_REPLY } from '../../fault.ts';
 
 /** How long a reply waits for another to overtake it. */
@@ -62,7 +62,7 @@ async function late(act: Act): Promise<object> {
 
 async function eintr(act: Act): Promise<typeof NO_REPLY> {
   await flushed(act);
-  act.wire.send(act.wire.encode('Rlerror', act.message.tag, { ecode: errno.EINTR }));
+  act.wire.send(act.wire.refusal(errno.EINTR));
   return NO_REPLY;
 }
 
@@ -117,7 +117,7 @@ async function wrongtag({ wire, message, perform }: Act): Promise<typeof NO_REPL
 }
 
 async function wrongtype({ wire, message }: Act): Promise<typeof NO_REPLY> {
-  wire.send(message.type === 'Tfsync' ? wire.encode('Rlink', message.tag, {}) : wire.encode('Rfsync', message.tag, {}));
+  wire.send(wire.encode(message.type === 'Tremove' ? 'Rclunk' : 'Rremove', message.tag, {}));
   return NO_REPLY;
 }
 
@@ -140,8 +140,8 @@ function bigcount({ wire, message }: Act): typeof NO_REPLY {
 }
 
 function refusal(ecode: number): Fault {
-  return ({ wire, message }) => {
-    wire.send(wire.encode('Rlerror', message.tag, { ecode }));
+  return ({ wire }) => {
+    wire.send(wire.refusal(ecode));
     return NO_REPLY;
   };
 }

@@ -9,7 +9,7 @@ import { OPEN, QT } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
 import type { Attributes, Changes, OpenFile, Statfs, TreeNode, User } from '../../tree.ts';
-import { S } from '../modes.ts';
+import { MAY, permits, S } from '../modes.ts';
 import { Descriptor } from './descriptor.ts';
 import { HostFile } from './file.ts';
 import { HostLocks } from './locks.ts';
@@ -225,7 +225,8 @@ export class HostNode implements TreeNode {
   }
 
   open(flags: number, user: User): HostFile {
-    const writes = (flags & OPEN.ACCMODE) !== OPEN.RDONLY || (flags & OPEN.TRUNC) !== 0;
+    const executes = (flags & OPEN.ACCMODE) === OPEN.ACCMODE;
+    const writes = (!executes && (flags & OPEN.ACCMODE) !== OPEN.RDONLY) || (flags & OPEN.TRUNC) !== 0;
     if (writes) this.#mayChange();
     this.#look();
     const type = this.volume.stat[STAT.MODE]! & S.IFMT;
@@ -235,7 +236,9 @@ export class HostNode implements TreeNode {
     // what a device or a FIFO does is the business of the client's kernel, and opening one here could block the server
     if (type !== S.IFREG && type !== S.IFDIR) refuse(errno.ENXIO);
     const { fd, volume } = this;
-    const how = (flags & OPEN_FLAGS) | OPEN.NONBLOCK;
+    // the kernel opens nothing to be executed: whoever wants that has to have both rights
+    if (executes && !permits(user, this.volume.attributes(this.qid), MAY.EXEC)) refuse(errno.EACCES);
+    const how = (executes ? flags & OPEN_FLAGS & ~OPEN.ACCMODE : flags & OPEN_FLAGS) | OPEN.NONBLOCK;
     const file = check(this.#opening(() => volume.identity.as(user, () => volume.sys.reopen(fd, how))));
     if (flags & OPEN.TRUNC) this.#look();
     return new HostFile(this, file, user);

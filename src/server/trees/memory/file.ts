@@ -20,6 +20,7 @@ export class MemoryFile implements OpenFile {
     this.#content = content;
     this.#user = user;
     this.#append = append;
+    inode.opens++;
   }
 
   read(offset: number, count: number, _lend: Lender): ReadResult {
@@ -29,7 +30,7 @@ export class MemoryFile implements OpenFile {
 
   write(offset: number, data: Uint8Array): number {
     if (data.length === 0) return 0;
-    const at = this.#append ? this.#content.size : offset;
+    const at = this.#append || this.#inode.appends ? this.#content.size : offset;
     if (at + data.length > FILE_MAX) refuse(errno.EFBIG);
     this.#inode.losePrivileges(this.#user);
     const written = this.#content.write(at, data);
@@ -52,6 +53,7 @@ export class MemoryFile implements OpenFile {
   }
 
   close(): void {
+    this.#inode.opens--;
     this.#inode.locks.drop(this);
   }
 }

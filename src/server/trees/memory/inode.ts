@@ -20,6 +20,8 @@ import { Xattrs } from './xattrs.ts';
 /** What an inode costs besides its content. */
 export const INODE_COST = 512;
 const BLOCK = 4096;
+/** What a file can be beside its type (Changes.marks). */
+const MARKS = QT.APPEND | QT.EXCL | QT.TMP;
 const NAME_MAX = 255;
 /** Beyond it offsets could lose their last bit in a number. */
 export const FILE_MAX = 2 ** 52;
@@ -47,6 +49,8 @@ export class Inode implements TreeNode {
   /** Names; a directory's own `.` and its children's `..` are counted besides. */
   nlink = 0;
   readonly locks = new LockTable();
+  /** How often it is open. */
+  opens = 0;
   #refs = 1;
   #xattrs: Xattrs | undefined;
   readonly #born: Time;
@@ -127,6 +131,11 @@ export class Inode implements TreeNode {
     this.volume.budget.give(INODE_COST);
   }
 
+  /** Whatever is written goes to the end. */
+  get appends(): boolean {
+    return (this.qid.type & QT.APPEND) !== 0;
+  }
+
   require(user: User, want: number): void {
     if (!permits(user, this, want)) refuse(errno.EACCES);
   }
@@ -172,7 +181,7 @@ export class Inode implements TreeNode {
 
   /** Checks everything before it changes anything. */
   setattr(changes: Changes, file: OpenFile | undefined, user: User): void {
-    const { mode, uid, gid, size, atime, mtime } = changes;
+    const { mode, uid, gid, size, atime, mtime, marks } = changes;
     this.#checkChanges(changes, file, user);
     if (size !== undefined) this.#resize(size, user);
     if (uid !== undefined || gid !== undefined) {
@@ -186,11 +195,14 @@ export class Inode implements TreeNode {
     }
     if (size !== undefined) this.changed();
     else if (Object.keys(changes).length > 0) this.altered();
+    if (marks !== undefined) this.qid.type = (this.qid.type & ~MARKS) | (marks & MARKS);
     if (atime !== undefined) this.#atime = atime === 'now' ? this.now() : atime;
     if (mtime !== undefined) this.#mtime = mtime === 'now' ? this.now() : mtime;
   }
 
-  #checkChanges({ mode, uid, gid, size, atime, mtime }: Changes, file: OpenFile | undefined, user: User): void {
+  #checkChanges(changes: Changes, file: OpenFile | undefined, user: User): void {
+    const { mode, uid, gid, size, atime, mtime, marks } = changes;
+    if (marks !== undefined && (this.body.kind !== 'file' || !owns(user, this))) refuse(errno.EPERM);
     if (mode !== undefined) {
       if (this.body.kind === 'symlink') refuse(errno.EOPNOTSUPP);
       if (!owns(user, this)) refuse(errno.EPERM);
@@ -209,6 +221,7 @@ export class Inode implements TreeNode {
     if (size === undefined) return;
     if (this.body.kind !== 'file') refuse(this.body.kind === 'directory' ? errno.EISDIR : errno.EINVAL);
     if (size > FILE_MAX) refuse(errno.EFBIG);
+    if (this.appends) refuse(errno.EPERM);
     if (file === undefined) this.require(user, MAY.WRITE);
   }
 
@@ -240,8 +253,8 @@ export class Inode implements TreeNode {
 
   open(flags: number, user: User): OpenFile {
     const access = flags & OPEN.ACCMODE;
-    const writes = access !== OPEN.RDONLY || (flags & OPEN.TRUNC) !== 0;
-    let want = access === OPEN.WRONLY ? 0 : MAY.READ;
+    const writes = access === OPEN.WRONLY || access === OPEN.RDWR || (flags & OPEN.TRUNC) !== 0;
+    let want = access === OPEN.ACCMODE ? MAY.EXEC : access === OPEN.WRONLY ? 0 : MAY.READ;
     if (writes) want |= MAY.WRITE;
     const { body } = this;
     switch (body.kind) {
@@ -258,7 +271,9 @@ export class Inode implements TreeNode {
       case 'file':
         if (flags & OPEN.DIRECTORY) refuse(errno.ENOTDIR);
         this.require(user, want);
-        if (flags & OPEN.TRUNC) {
+        if (this.qid.type & QT.EXCL && this.opens > 0) refuse(errno.EAGAIN);
+        // what can only grow is not cut, and that is no error (open(9P))
+        if (flags & OPEN.TRUNC && !this.appends) {
           this.#resize(0, user);
           this.changed();
         }

@@ -1,0 +1,172 @@
+// Topen and Tcreate (open(9P)): the mode byte as the flags of a tree, and ORCLOSE.
+// Guarantees: a Tcreate that fails leaves nothing behind and the fid where it was.
+
+import { Abort, type AbortSignalLike } from '../../common/abort.ts';
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import { DM, GETATTR, OMODE, OPEN, QT } from '../../wire/p9/constants.ts';
+import type { Body, Message } from '../../wire/p9/messages.ts';
+import type { Birth, Forms } from '../dialects/forms.ts';
+import type { Fid, FidState } from '../fids.ts';
+import type { Request } from '../flush.ts';
+import { removeAt } from '../handlers/dir.ts';
+import { become, opening } from '../handlers/open.ts';
+import { checkName, refuse, stopIfAborted } from '../refuse.ts';
+import type { Session } from '../session.ts';
+import { type Awaitable, after, type OpenFile, type TreeNode } from '../tree.ts';
+import { MAY, owns, permits, S } from '../trees/modes.ts';
+import { listingOf } from './list.ts';
+import { isDirectory, MARKS, qidIn } from './stat.ts';
+
+/** What follows an effect is not given up halfway, and a clunk is never flushed. */
+const UNSTOPPABLE = new Abort();
+
+/** The flags of a tree's open. Bits that the dialect does not have are not ignored: they could ask for anything. */
+function flagsOf(forms: Forms, mode: number): number {
+  if (mode & ~forms.omodes) refuse(errno.EINVAL);
+  let flags = mode & OMODE.ACCMODE;
+  if (mode & OMODE.TRUNC) flags |= OPEN.TRUNC;
+  if (mode & OMODE.APPEND) flags |= OPEN.APPEND;
+  return flags;
+}
+
+/** The fid's state with an open file. Who opened to execute may read. */
+function opened(fid: Fid, file: OpenFile, flags: number): FidState {
+  const executes = (flags & OPEN.ACCMODE) === OMODE.EXEC;
+  return { kind: 'open', file, flags: executes ? flags & ~OPEN.ACCMODE : flags, ...listingOf(fid) };
+}
+
+export function open(forms: Forms) {
+  return (session: Session, message: Message<'Topen'>, request: Request): Awaitable<Body<'Ropen'>> => {
+    const fid = session.use(request, message.fid);
+    const flags = flagsOf(forms, message.mode);
+    const closes = (message.mode & OMODE.RCLOSE) !== 0;
+    // a directory cannot be written, cut, or removed on close
+    const changes = closes || (flags & (OPEN.TRUNC | OPEN.APPEND)) !== 0 || isWrite(flags);
+    if (fid.node.qid.type & QT.DIR && changes) refuse(errno.EISDIR);
+    return opening(
+      fid,
+      () => {
+        const begin = () => fid.node.open(flags, fid.user, request);
+        return closes ? after(mayRemove(fid, request), begin) : begin();
+      },
+      (file) => {
+        if (closes) removeAtClunk(session, fid);
+        return opened(fid, file, flags);
+      },
+      () => ({ qid: qidIn(forms, fid.node.qid), iounit: session.iounit }),
+    );
+  };
+}
+
+function isWrite(flags: number): boolean {
+  const access = flags & OPEN.ACCMODE;
+  return access === OPEN.WRONLY || access === OPEN.RDWR;
+}
+
+/** As far as modes tell; the removal itself asks the tree. */
+async function mayRemove(fid: Fid, signal: AbortSignalLike): Promise<void> {
+  const { place, user } = fid;
+  if (place === undefined) refuse(errno.EBUSY);
+  const above = await place.dir.getattr(GETATTR.BASIC, user, signal);
+  if (!permits(user, above, MAY.WRITE | MAY.EXEC)) refuse(errno.EACCES);
+  if (above.mode & S.ISVTX && !owns(user, above)) {
+    if (!owns(user, await fid.node.getattr(GETATTR.BASIC, user, signal))) refuse(errno.EPERM);
+  }
+  stopIfAborted(signal);
+}
+
+function removeAtClunk(session: Session, fid: Fid): void {
+  fid.atClunk = () => {
+    // somebody else was faster
+    if (fid.place?.gone !== false) return;
+    return removeAt(session, fid, UNSTOPPABLE);
+  };
+}
+
+export function create(forms: Forms) {
+  return (session: Session, message: Message<'Tcreate'>, request: Request): Awaitable<Body<'Rcreate'>> => {
+    const { name, perm, mode } = message;
+    const fid = session.use(request, message.fid);
+    checkName(name, errno.EEXIST);
+    if (!(fid.node.qid.type & QT.DIR)) refuse(errno.ENOTDIR);
+    const flags = flagsOf(forms, mode) & ~OPEN.TRUNC;
+    const closes = (mode & OMODE.RCLOSE) !== 0;
+    if (isDirectory(perm) && (closes || isWrite(flags))) refuse(errno.EISDIR);
+    return opening(
+      fid,
+      () => make(forms, session, fid, message, flags, request),
+      ({ node, file }) => {
+        become(session, fid, name, node);
+        if (closes) removeAtClunk(session, fid);
+        return file === undefined ? { kind: 'walked' } : opened(fid, file, flags);
+      },
+      () => ({ qid: qidIn(forms, fid.node.qid), iounit: session.iounit }),
+    );
+  };
+}
+
+/** What was made. Links, devices and the like are not open: nothing can be read from them here. */
+interface Made {
+  readonly node: TreeNode;
+  readonly file: OpenFile | undefined;
+}
+
+async function make(
+  forms: Forms,
+  session: Session,
+  fid: Fid,
+  message: Message<'Tcreate'>,
+  flags: number,
+  request: Request,
+): Promise<Made> {
+  const { name, perm } = message;
+  const birth = await forms.birth(fid, perm, request);
+  for (const [bit, maker] of forms.makers) {
+    if (!(perm & bit)) continue;
+    await maker(session, message, request, birth);
+    return { node: await fid.node.walk(name, fid.user, UNSTOPPABLE), file: undefined };
+  }
+  const marks = (perm >>> 24) & MARKS;
+  if (marks !== 0 && (session.tree.marks !== true || isDirectory(perm))) refuse(errno.EOPNOTSUPP);
+  if (isDirectory(perm)) return makeDirectory(fid, name, birth, request);
+  // a bit that no maker knows would become a plain file
+  if (perm & ~(DM.APPEND | DM.EXCL | DM.TMP | forms.permissions)) refuse(errno.EOPNOTSUPP);
+  const access = (flags & OPEN.ACCMODE) === OMODE.EXEC ? flags & ~OPEN.ACCMODE : flags;
+  const made = await fid.node.create(name, access | OPEN.EXCL, birth.mode, birth.gid, fid.user, request);
+  if (marks !== 0) await made.node.setattr({ marks }, made.file, fid.user, UNSTOPPABLE);
+  return made;
+}
+
+async function makeDirectory(fid: Fid, name: string, { mode, gid }: Birth, request: Request): Promise<Made> {
+  const { node: dir, user } = fid;
+  await dir.mkdir(name, mode, gid, user, request);
+  try {
+    const node = await dir.walk(name, user, UNSTOPPABLE);
+    try {
+      return { node, file: await openNew(node, mode, fid) };
+    } catch (error) {
+      node.release();
+      throw error;
+    }
+  } catch (error) {
+    await dir.unlink(name, true, user, UNSTOPPABLE);
+    throw error;
+  }
+}
+
+/** The mode is not checked when something is opened by being made (open(9P)). */
+async function openNew(node: TreeNode, mode: number, { user }: Fid): Promise<OpenFile> {
+  try {
+    return await node.open(OPEN.RDONLY, user, UNSTOPPABLE);
+  } catch (error) {
+    if (!(error instanceof ErrnoError && error.errno === errno.EACCES)) throw error;
+  }
+  const { mode: made } = await node.getattr(GETATTR.MODE, user, UNSTOPPABLE);
+  await node.setattr({ mode: mode | 0o700 }, undefined, user, UNSTOPPABLE);
+  try {
+    return await node.open(OPEN.RDONLY, user, UNSTOPPABLE);
+  } finally {
+    await node.setattr({ mode: made & ~S.IFMT }, undefined, user, UNSTOPPABLE);
+  }
+}
