@@ -47,14 +47,33 @@ export class Bridge {
     this.nodes = new Nodes(options.session, options.users, options.rootStat);
   }
 
-  /** The node's fid for whoever asks. */
+  /**
+   * The node's fid for whoever asks. It may be replaced and clunked as soon as the event loop turns: whoever has more to
+   * do with it than to name it in one request uses withFids.
+   */
   fid(ctx: RequestContext, node: Node): Fid | Promise<Fid> {
     return this.nodes.fid(node, this.users.of(ctx), ctx.signal);
   }
 
+  /** The same of several nodes for the length of `work`, whatever becomes of the nodes meanwhile. */
+  async withFids<T>(ctx: RequestContext, nodes: readonly Node[], work: (...fids: Fid[]) => Promise<T>): Promise<T> {
+    const table = this.session.connection.fids;
+    const held: Fid[] = [];
+    try {
+      for (const node of nodes) {
+        const fid = await this.fid(ctx, node);
+        table.hold([fid]);
+        held.push(fid);
+      }
+      return await work(...held);
+    } finally {
+      table.drop(held);
+    }
+  }
+
   /** A fid of the caller's own, to be opened, created through, or renamed by. */
-  async clone(ctx: RequestContext, node: Node, signal: AbortSignalLike | undefined): Promise<Fid> {
-    return this.session.dialect.walk(await this.fid(ctx, node), [], signal);
+  async clone(ctx: RequestContext, node: Node): Promise<Fid> {
+    return this.session.dialect.walk(await this.fid(ctx, node), [], ctx.signal);
   }
 
   attrReply(stat: FileStat): AttrReply {
@@ -67,8 +86,9 @@ export class Bridge {
   }
 
   /** The name's node and its attributes, asked from the server; one lookup is counted. */
-  async look(ctx: RequestContext, parent: Node, name: string, signal: AbortSignalLike | undefined): Promise<Node> {
+  async look(ctx: RequestContext, parent: Node, name: string): Promise<Node> {
     const { dialect, calls } = this.session;
+    const { signal } = ctx;
     const fid = await dialect.walk(await this.fid(ctx, parent), [name], signal);
     let stat: FileStat;
     try {
@@ -87,11 +107,13 @@ export class Bridge {
 
   /** What was made belongs to its maker: where one attach acts for all (access=client), the server has to be told. */
   async lookAtMade(ctx: RequestContext, parent: Node, name: string): Promise<Node> {
-    const node = await this.look(ctx, parent, name, undefined);
+    const node = await this.look(withoutSignal(ctx), parent, name);
     if (!this.users.shared || ctx.uid === this.users.owner || node.stat.uid === ctx.uid) return node;
-    const fid = await this.nodes.fid(node, this.users.of(ctx));
-    await this.session.dialect.change(fid, { uid: ctx.uid, gid: this.groupIn(ctx, parent) });
-    this.nodes.refresh(node, await this.session.dialect.stat(fid));
+    const { dialect } = this.session;
+    await this.withFids(withoutSignal(ctx), [node], async (fid) => {
+      await dialect.change(fid, { uid: ctx.uid, gid: this.groupIn(ctx, parent) });
+      this.nodes.refresh(node, await dialect.stat(fid));
+    });
     return node;
   }
 
@@ -141,6 +163,18 @@ export class Bridge {
     return (parent.stat.mode & S_ISGID) !== 0 ? parent.stat.gid : ctx.gid;
   }
 }
+
+/** The same caller, with a signal that nobody aborts: for what follows a step that has had its effect. */
+export function withoutSignal({ unique, uid, gid, pid }: RequestContext): RequestContext {
+  return { unique, uid, gid, pid, signal: never };
+}
+
+const never: RequestContext['signal'] = {
+  aborted: false,
+  reason: undefined,
+  addEventListener: () => {},
+  removeEventListener: () => {},
+};
 
 export function firstOpen(node: Node): Fid | undefined {
   for (const { fid } of node.opens) return fid;

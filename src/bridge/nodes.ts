@@ -227,7 +227,7 @@ export class Nodes {
 
   /** An unopened fid of the node for one user; walked to when there is none. Not the caller's to clunk. */
   fid(node: Node, user: number, signal?: AbortSignalLike): Fid | Promise<Fid> {
-    if (node === this.root) return this.#users.root(user);
+    if (node === this.root) return this.#users.root(user, signal);
     const known = node.fids.get(user);
     if (known !== undefined && (node.epoch === this.#epoch || node.isUnlinked)) {
       this.#touch(node);
@@ -244,7 +244,7 @@ export class Nodes {
       if (other !== undefined) return other;
       throw new ErrnoError(errno.ENOENT, 'unlinked');
     }
-    const root = await this.#users.root(user);
+    const root = await this.#users.root(user, signal);
     const fid = await this.#session.dialect.walk(root, route, signal);
     const there = node.fids.get(user);
     if (there !== undefined && node.epoch === this.#epoch) {

@@ -4,6 +4,7 @@
 
 import type { Fid } from '../client/fids.ts';
 import type { Session } from '../client/session.ts';
+import { type AbortSignalLike, unlessAborted } from '../common/abort.ts';
 import type { RequestContext } from '../fuse/operations.ts';
 import type { AccessMode } from './settings.ts';
 
@@ -47,10 +48,10 @@ export class Users {
   }
 
   /**
-   * The root as one uid. Shared by everybody who asks at the same time, and therefore not aborted by one of them; the
-   * connection's end or its timeout ends it.
+   * The root as one uid. The attach is shared by everybody who asks at the same time: one that gives up leaves it to the
+   * others; the connection's end or its timeout ends it.
    */
-  root(uid: number): Fid | Promise<Fid> {
+  root(uid: number, signal?: AbortSignalLike): Fid | Promise<Fid> {
     const known = this.#roots.get(uid);
     if (known !== undefined) return known;
     let attaching = this.#attaching.get(uid);
@@ -69,6 +70,6 @@ export class Users {
       );
       this.#attaching.set(uid, attaching);
     }
-    return attaching;
+    return unlessAborted(attaching, signal);
   }
 }

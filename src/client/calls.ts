@@ -128,13 +128,13 @@ export class Calls {
     this.connection.fids.close(fid);
   }
 
-  /** remove(5): the fid is gone whatever the answer. */
-  async remove(fid: Fid): Promise<void> {
+  /** remove(5): the fid is gone whatever the answer. Never flushed: a signal only limits how long that is waited for. */
+  async remove(fid: Fid, signal?: AbortSignalLike): Promise<void> {
     const { fids, requests } = this.connection;
     fids.retireForRemove(fid);
     let ok = false;
     try {
-      await requests.call('Tremove', { fid: fid.number });
+      await requests.call('Tremove', { fid: fid.number }, { ...(signal && { signal }) });
       ok = true;
     } finally {
       fids.removed(fid, ok);

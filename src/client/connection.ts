@@ -67,8 +67,8 @@ export class Connection {
     this.#transport = transport;
     const capacity = Math.max(options.rxPool ?? DEFAULT_RX_POOL, slabSize(this.chunk));
     this.pool = new BufferPool(capacity);
-    this.fids = new Fids(async (fid: Fid) => {
-      await this.requests.call('Tclunk', { fid: fid.number });
+    this.fids = new Fids(async (fid: Fid, signal?: AbortSignalLike) => {
+      await this.requests.call('Tclunk', { fid: fid.number }, { ...(signal && { signal }) });
     });
     this.requests = new Requests(
       {

@@ -3,6 +3,7 @@
 // workers may still execute an older request that names it.
 // Clunks are sent at once and awaited by nobody, save where their error is the result (closeAwaited).
 
+import type { AbortSignalLike } from '../common/abort.ts';
 import type { FidNumber } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
@@ -42,14 +43,14 @@ export class Fids {
   readonly #free: number[] = [];
   #next = 1;
   #inUse = 0;
-  readonly #clunk: (fid: Fid) => Promise<void>;
+  readonly #clunk: (fid: Fid, signal?: AbortSignalLike) => Promise<void>;
   #live = 0;
   /** Clunks that nobody awaits; none of them rejects. */
   readonly #clunking = new Set<Promise<void>>();
   #dead = false;
 
   /** `clunk` sends Tclunk and settles with its reply; its rejection is the reply's error. */
-  constructor(clunk: (fid: Fid) => Promise<void>) {
+  constructor(clunk: (fid: Fid, signal?: AbortSignalLike) => Promise<void>) {
     this.#clunk = clunk;
   }
 
@@ -104,7 +105,7 @@ export class Fids {
   }
 
   /** The same where the clunk's error is the result (after Txattrcreate). No request may name the fid. */
-  async closeAwaited(fid: Fid): Promise<void> {
+  async closeAwaited(fid: Fid, signal?: AbortSignalLike): Promise<void> {
     if (fid.uses > 0) {
       this.close(fid);
       throw new Error(`fid ${fid.number} is still named by ${fid.uses} requests`);
@@ -112,7 +113,7 @@ export class Fids {
     if (!this.#retire(fid)) throw new ErrnoError(errno.EBADF, `fid ${fid.number}`);
     fid.state = 'ending';
     try {
-      await this.#clunk(fid);
+      await this.#clunk(fid, signal);
     } finally {
       this.#leave(fid);
     }

@@ -100,6 +100,13 @@ export class Flushes {
     if (number === errno.EINTR) this.#hurry(request);
   }
 
+  /** The caller gives up a request that is never flushed: it goes on, but not for ever. */
+  limit(request: Request): void {
+    request.deadline = setTimeout(() => {
+      this.#wire.fail(new ProtocolError(`the server did not answer a ${request.name} in time`));
+    }, this.#options.flushTimeout);
+  }
+
   /** A caller that is being killed, now or later, does not wait as long for what may be forgotten. */
   #hurry(request: Request): void {
     const signal = request.options.signal;

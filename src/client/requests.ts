@@ -91,7 +91,9 @@ export class Requests {
     return new Promise<Message>((resolve, reject) => {
       const request = new Request<N>(name, body, options, resolve, reject) as unknown as Request;
       const signal = options.signal;
-      const refusal = this.#ended ?? (signal?.aborted ? new CancelledError(name) : this.#hold(options.fids));
+      const flushable = isFlushable(name);
+      const early = signal?.aborted === true;
+      const refusal = this.#ended ?? (early && flushable ? new CancelledError(name) : this.#hold(options.fids));
       if (refusal !== undefined) {
         request.become('over');
         options.taken?.();
@@ -99,10 +101,11 @@ export class Requests {
         reject(refusal);
         return;
       }
-      if (signal !== undefined && isFlushable(name)) {
-        request.onAbort = () => this.#abort(request, errno.EINTR);
+      if (signal !== undefined && !early) {
+        request.onAbort = flushable ? () => this.#abort(request, errno.EINTR) : () => this.#flushes.limit(request);
         signal.addEventListener('abort', request.onAbort, { once: true });
       }
+      if (early) this.#flushes.limit(request);
       if (name === 'Tclunk') this.#clunkQueue.push(request);
       else this.#queue.push(request);
       this.#pump();

@@ -2,6 +2,8 @@
 // Abort is a signal and its trigger in one small object: an AbortController costs more than a microsecond to make,
 // and one is needed for every request of the kernel, nearly all of which are never interrupted.
 
+import { CancelledError } from './errors.ts';
+
 /** The part of AbortSignal that this project uses, so that cheap signals can stand in for it. */
 export interface AbortSignalLike {
   readonly aborted: boolean;
@@ -91,6 +93,22 @@ export class Abort implements AbortSignalLike {
     const next = this.#first;
     this.#first = this.#rest?.shift();
     return next;
+  }
+}
+
+/** Waits for what others wait for too, and which therefore goes on when this waiter is aborted: he gets CancelledError. */
+export async function unlessAborted<T>(shared: Promise<T>, signal: AbortSignalLike | undefined): Promise<T> {
+  if (signal === undefined) return shared;
+  let give = () => {};
+  const given = new Promise<never>((_resolve, reject) => {
+    give = () => reject(new CancelledError());
+  });
+  if (signal.aborted) give();
+  else signal.addEventListener('abort', give, { once: true });
+  try {
+    return await Promise.race([shared, given]);
+  } finally {
+    signal.removeEventListener('abort', give);
   }
 }
 

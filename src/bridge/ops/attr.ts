@@ -7,7 +7,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { isDirectory, S_IFMT, S_IFREG, toChange } from '../attrs.ts';
-import { type Bridge, firstOpen, isGone } from '../bridge.ts';
+import { type Bridge, firstOpen, isGone, withoutSignal } from '../bridge.ts';
 import type { Node } from '../nodes.ts';
 
 const X_OK = 1;
@@ -51,7 +51,7 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
       }
     }
     // the change has happened: what follows is not aborted, or it would be reported as undone
-    const stat = await fs.stat({ ...bare(ctx) }, node, open);
+    const stat = await fs.stat(withoutSignal(ctx), node, open);
     return fs.attrReply(stat);
   }
 
@@ -113,15 +113,3 @@ function changed(stat: FileStat, { mode, uid, gid, atime, mtime }: StatChange): 
     mtimeNsec: m.nsec,
   };
 }
-
-/** The same caller, with a signal that nobody aborts. */
-export function bare(ctx: RequestContext): RequestContext {
-  return { unique: ctx.unique, uid: ctx.uid, gid: ctx.gid, pid: ctx.pid, signal: never };
-}
-
-const never: RequestContext['signal'] = {
-  aborted: false,
-  reason: undefined,
-  addEventListener: () => {},
-  removeEventListener: () => {},
-};

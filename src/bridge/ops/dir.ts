@@ -71,14 +71,14 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
   async function remove(ctx: RequestContext, parentId: Node['id'], name: string, directory: boolean): Promise<void> {
     checkName(name);
     const parent = fs.nodes.get(parentId);
-    await dialect.unlink(await fs.fid(ctx, parent), name, directory, ctx.signal);
+    await fs.withFids(ctx, [parent], (dir) => dialect.unlink(dir, name, directory, ctx.signal));
     fs.nodes.unlinked(parent, name);
   }
 
   return {
     async opendir(ctx, nodeid, _flags) {
       const node = fs.nodes.get(nodeid);
-      const fid = await fs.clone(ctx, node, ctx.signal);
+      const fid = await fs.clone(ctx, node);
       try {
         await dialect.open(fid, OPEN.RDONLY | OPEN.DIRECTORY, ctx.signal);
       } catch (error) {
@@ -135,18 +135,7 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       checkName(newName);
       const parent = fs.nodes.get(parentId);
       const newParent = fs.nodes.get(newParentId);
-      const from = await fs.fid(ctx, parent);
-      const to = await fs.fid(ctx, newParent);
-      let walked: Awaited<ReturnType<typeof dialect.walk>> | undefined;
-      try {
-        const file = async () => {
-          walked = await dialect.walk(from, [name], ctx.signal);
-          return walked;
-        };
-        await dialect.rename(from, name, to, newName, file, ctx.signal);
-      } finally {
-        if (walked !== undefined) calls.clunk(walked);
-      }
+      await fs.withFids(ctx, [parent, newParent], (from, to) => dialect.rename(from, name, to, newName, ctx.signal));
       fs.nodes.renamed(parent, name, newParent, newName);
     },
   };
@@ -178,7 +167,7 @@ async function lookAll(
       const name = entries[i]!.name;
       if (name === '.' || name === '..') continue;
       try {
-        found[i] = fs.entry(await fs.look(ctx, parent, name, ctx.signal));
+        found[i] = fs.entry(await fs.look(ctx, parent, name));
       } catch (error) {
         if (!(error instanceof ErrnoError)) throw error;
         fs.logger.debug({ name, errno: error.code }, 'listed without attributes');

@@ -2,7 +2,7 @@
 
 import type { Operations } from '../../fuse/operations.ts';
 import { S_IFMT } from '../attrs.ts';
-import type { Bridge } from '../bridge.ts';
+import { type Bridge, withoutSignal } from '../bridge.ts';
 import { checkName } from './walk.ts';
 
 export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'readlink' | 'mknod'> {
@@ -12,10 +12,10 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       checkName(newName);
       const node = fs.nodes.get(nodeid);
       const parent = fs.nodes.get(newParentId);
-      await dialect.link(await fs.fid(ctx, parent), await fs.fid(ctx, node), newName, ctx.signal);
+      await fs.withFids(ctx, [parent, node], (dir, file) => dialect.link(dir, file, newName, ctx.signal));
       // both names are the same file from here on, which the old count of links would not show
       node.stat = { ...node.stat, nlink: node.stat.nlink + 1 };
-      return fs.entry(await fs.look(ctx, parent, newName, undefined));
+      return fs.entry(await fs.look(withoutSignal(ctx), parent, newName));
     },
 
     async symlink(ctx, parentId, name, target) {
@@ -36,7 +36,8 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       const major = (rdev >>> 8) & 0xfff;
       const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
       const kept = (mode & S_IFMT) | (mode & ~umask & 0o7777);
-      await dialect.mknod(await fs.fid(ctx, parent), name, kept, major, minor, fs.groupIn(ctx, parent), ctx.signal);
+      const group = fs.groupIn(ctx, parent);
+      await fs.withFids(ctx, [parent], (dir) => dialect.mknod(dir, name, kept, major, minor, group, ctx.signal));
       return fs.made(ctx, parent, name);
     },
   };

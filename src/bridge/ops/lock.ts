@@ -4,7 +4,7 @@
 // What close(2) of any descriptor owes: all locks of the process on that file end.
 
 import type { Fid } from '../../client/fids.ts';
-import type { AbortSignalLike } from '../../common/abort.ts';
+import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { CancelledError, ErrnoError } from '../../common/errors.ts';
 import { LOCK_EOF, LOCK_TYPE } from '../../common/locktable.ts';
@@ -42,7 +42,7 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
   /** A fid for the locks of a file. Locks for writing need one that writes; a file that may only be read has no such locks. */
   async function open(ctx: RequestContext, node: Node, signal: AbortSignalLike): Promise<Fid> {
     for (const flags of [OPEN.RDWR, OPEN.RDONLY, OPEN.WRONLY]) {
-      const fid = await fs.clone(ctx, node, signal);
+      const fid = await fs.clone({ ...ctx, signal }, node);
       try {
         await dialect.open(fid, flags, signal);
         return fid;
@@ -115,19 +115,7 @@ export async function unlockAll(fs: Bridge, { node }: OpenFile, key: bigint, sig
   const freeing = node.locks
     .free({ kind: LOCK_TYPE.UNLCK, start: 0n, end: LOCK_EOF, procId, clientId })
     .finally(() => fs.locks.settle(key));
-  let interrupted = () => {};
-  try {
-    await Promise.race([
-      freeing,
-      new Promise<never>((_resolve, reject) => {
-        interrupted = () => reject(new CancelledError());
-        if (signal.aborted) interrupted();
-        else signal.addEventListener('abort', interrupted, { once: true });
-      }),
-    ]);
-  } finally {
-    signal.removeEventListener('abort', interrupted);
-  }
+  await unlessAborted(freeing, signal);
 }
 
 /** A descriptor is released: an open file description's own locks end with it, the last one takes the fid along. */

@@ -9,11 +9,10 @@ import { ErrnoError } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import { isDirectory } from '../attrs.ts';
-import type { Bridge } from '../bridge.ts';
+import { type Bridge, withoutSignal } from '../bridge.ts';
 import { type OpenPlan, planOpen } from '../cache.ts';
 import type { OpenFile } from '../handles.ts';
 import type { Node } from '../nodes.ts';
-import { bare } from './attr.ts';
 import { releaseLocks } from './lock.ts';
 import { checkName } from './walk.ts';
 
@@ -31,7 +30,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
    * written through a fid of their own. Undefined where the caller may not open the file again (it was made without w).
    */
   async function openForMaps(ctx: RequestContext, node: Node): Promise<Fid | undefined> {
-    const fid = await fs.clone(ctx, node, ctx.signal);
+    const fid = await fs.clone(ctx, node);
     try {
       await dialect.open(fid, OPEN.RDWR, ctx.signal);
       return fid;
@@ -78,15 +77,15 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       checkName(name);
       const parent = fs.nodes.get(parentId);
       const plan = planOpen(fs.policy, flags, undefined, undefined, true);
-      const fid = await fs.clone(ctx, parent, ctx.signal);
+      const fid = await fs.clone(ctx, parent);
       try {
         await dialect.create(fid, name, plan.serverFlags, mode & ~umask & 0o7777, fs.groupIn(ctx, parent), ctx.signal);
         // it exists and is open: from here on nothing aborts
-        const node = await fs.lookAtMade(bare(ctx), parent, name);
-        if (killSuidGid) await fs.clearPrivileges(node, fid, bare(ctx).signal);
+        const node = await fs.lookAtMade(withoutSignal(ctx), parent, name);
+        if (killSuidGid) await fs.clearPrivileges(node, fid, withoutSignal(ctx).signal);
         node.pagesOf = node.stat;
         node.plain = true;
-        const handle = await keep(bare(ctx), fid, node, plan);
+        const handle = await keep(withoutSignal(ctx), fid, node, plan);
         return { entry: fs.entry(node), fh: fs.handles.add(handle), flags: plan.kernelFlags };
       } catch (error) {
         calls.clunk(fid);
@@ -114,7 +113,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
 /** The fid to be opened, and in the modes that promise it the file as it is now: asked side by side. */
 async function cloneAndLook(fs: Bridge, ctx: RequestContext, node: Node): Promise<[Fid, FileStat | undefined]> {
   const looking = fs.policy.mode === 'loose' ? node.stat : fs.stat(ctx, node, undefined);
-  const [fid, stat] = await Promise.allSettled([fs.clone(ctx, node, ctx.signal), looking]);
+  const [fid, stat] = await Promise.allSettled([fs.clone(ctx, node), looking]);
   if (fid.status === 'rejected') throw fid.reason;
   if (stat.status === 'fulfilled') return [fid.value, stat.value];
   fs.session.calls.clunk(fid.value);

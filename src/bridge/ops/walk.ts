@@ -20,7 +20,7 @@ export function walkOps(fs: Bridge): Pick<Operations, 'lookup' | 'forget'> {
       checkName(name);
       const parent = fs.nodes.get(parentId);
       try {
-        return fs.entry(await fs.look(ctx, parent, name, ctx.signal));
+        return fs.entry(await fs.look(ctx, parent, name));
       } catch (error) {
         if (!(error instanceof ErrnoError) || error.errno !== errno.ENOENT) throw error;
         const { negativeTtl } = fs.policy;

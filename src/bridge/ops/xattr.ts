@@ -23,7 +23,7 @@ export function xattrOps(
     } catch (error) {
       if (!(error instanceof ErrnoError)) throw error;
       if (error.errno === errno.ENOSYS) {
-        none = error.errno === errno.ENOSYS;
+        none = true;
         throw new ErrnoError(errno.EOPNOTSUPP);
       }
       throw error;
@@ -53,7 +53,7 @@ export function xattrOps(
     setxattr(ctx, nodeid, name, value, flags) {
       const node = fs.nodes.get(nodeid);
       node.incapableUntil = 0;
-      return ask(async () => dialect.setxattr(await fs.fid(ctx, node), name, value, flags, ctx.signal));
+      return ask(() => fs.withFids(ctx, [node], (fid) => dialect.setxattr(fid, name, value, flags, ctx.signal)));
     },
 
     removexattr(ctx, nodeid, name) {

@@ -81,15 +81,7 @@ export interface Dialect {
   readlink(fid: Fid, signal?: AbortSignalLike): Promise<string>;
   /** Removes a file, or with `directory` an empty directory. */
   unlink(dir: Fid, name: string, directory: boolean, signal?: AbortSignalLike): Promise<void>;
-  /** `file` yields an unopened fid of what is renamed, for servers that rename by fid; only they ask for it. */
-  rename(
-    from: Fid,
-    oldname: string,
-    to: Fid,
-    newname: string,
-    file: () => Fid | Promise<Fid>,
-    signal?: AbortSignalLike,
-  ): Promise<void>;
+  rename(from: Fid, oldname: string, to: Fid, newname: string, signal?: AbortSignalLike): Promise<void>;
   /**
    * Whole entries after the cookie `offset` (0: from the start), at most `size` bytes of them on the wire. Empty: the
    * end. `fid` is an open directory.

@@ -124,8 +124,8 @@ export class DotLCalls extends Calls {
     await this.call('Txattrcreate', { fid: fid.number, name, size, flags }, [fid], signal);
   }
 
-  /** The clunk after Txattrcreate: its error is the result. */
-  commitXattr(fid: Fid): Promise<void> {
-    return this.connection.fids.closeAwaited(fid);
+  /** The clunk after Txattrcreate: its error is the result. A signal limits the wait, as in remove. */
+  commitXattr(fid: Fid, signal?: AbortSignalLike): Promise<void> {
+    return this.connection.fids.closeAwaited(fid, signal);
   }
 }

@@ -2,7 +2,7 @@
 // Txattrcreate turns a clone of the file's fid into one to write to, and that one's clunk is when it takes effect.
 // Guarantees: whatever happens no fid is left; a value is at most 64 KiB (XATTR_SIZE_MAX), whatever the server says.
 
-import type { AbortSignalLike } from '../../common/abort.ts';
+import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Fid } from '../fids.ts';
@@ -50,7 +50,7 @@ async function put(
     calls.clunk(fid);
     throw error;
   }
-  await calls.commitXattr(fid);
+  await calls.commitXattr(fid, signal);
 }
 
 /** An attribute that exists for the length of a question. */
@@ -86,7 +86,8 @@ export async function set(
     holdsEmpty.set(calls, can);
     can.catch(() => holdsEmpty.delete(calls));
   }
-  if (!(await can)) throw new ErrnoError(errno.EOPNOTSUPP, `${name}: the server cannot hold an empty value`);
+  if (!(await unlessAborted(can, signal)))
+    throw new ErrnoError(errno.EOPNOTSUPP, `${name}: the server cannot hold an empty value`);
   if (flags === XATTR.CREATE) return put(calls, file, name, value, flags, signal);
   try {
     await remove(calls, file, name, signal);

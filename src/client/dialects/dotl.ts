@@ -220,17 +220,10 @@ export class DotL implements Dialect {
       this.#calls.clunk(fid);
       throw new ErrnoError(directory ? errno.ENOTDIR : errno.EISDIR, 'Tremove');
     }
-    await this.#calls.remove(fid);
+    await this.#calls.remove(fid, signal);
   }
 
-  async rename(
-    from: Fid,
-    oldname: string,
-    to: Fid,
-    newname: string,
-    file: () => Fid | Promise<Fid>,
-    signal?: AbortSignalLike,
-  ): Promise<void> {
+  async rename(from: Fid, oldname: string, to: Fid, newname: string, signal?: AbortSignalLike): Promise<void> {
     if (!this.#noRenameat) {
       try {
         await this.#calls.renameat(from, oldname, to, newname, signal);
@@ -240,7 +233,12 @@ export class DotL implements Dialect {
         this.#noRenameat = true;
       }
     }
-    await this.#calls.rename(await file(), to, newname, signal);
+    const file = await this.walk(from, [oldname], signal);
+    try {
+      await this.#calls.rename(file, to, newname, signal);
+    } finally {
+      this.#calls.clunk(file);
+    }
   }
 
   async readdir(fid: Fid, offset: bigint, size: number, signal?: AbortSignalLike): Promise<ListedDirent[]> {

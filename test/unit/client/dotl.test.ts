@@ -207,21 +207,16 @@ describe.each([errno.EOPNOTSUPP, errno.ENOSYS])('on a server that answers errno 
     await expectIdle(client, 1);
   });
 
-  test('rename becomes Trename, and asks for the fid only then', async () => {
-    let asked = 0;
-    const file = (): Fid => {
-      asked++;
-      return root;
-    };
-    const first = dialect.rename(root, 'a', root, 'b', file);
+  test('rename becomes Trename of a fid that is walked to only then', async () => {
+    const first = dialect.rename(root, 'a', root, 'b');
     await server.serve('Trenameat', 'Rrenameat', {});
     await first;
-    expect(asked).toBe(0);
-    const second = dialect.rename(root, 'a', root, 'b', file);
+    const second = dialect.rename(root, 'a', root, 'b');
     await server.serve('Trenameat', 'Rlerror', { ecode });
-    expect(await server.serve('Trename', 'Rrename', {})).toMatchObject({ fid: root.number, name: 'b' });
+    const { newfid } = await server.serve('Twalk', 'Rwalk', { qids: [qid] });
+    expect(await server.serve('Trename', 'Rrename', {})).toMatchObject({ fid: newfid, dfid: root.number, name: 'b' });
     await second;
-    expect(asked).toBe(1);
+    await server.serve('Tclunk', 'Rclunk', {});
     await expectIdle(client, 1);
   });
 });
@@ -230,7 +225,7 @@ test('other errors of unlink and rename are the answer', async () => {
   const removing = dialect.unlink(root, 'a', false);
   await server.serve('Tunlinkat', 'Rlerror', { ecode: errno.EPERM });
   await expect(removing).rejects.toMatchObject({ code: 'EPERM' });
-  const renaming = dialect.rename(root, 'a', root, 'b', () => root);
+  const renaming = dialect.rename(root, 'a', root, 'b');
   await server.serve('Trenameat', 'Rlerror', { ecode: errno.ENOENT });
   await expect(renaming).rejects.toMatchObject({ code: 'ENOENT' });
   expect(dialect.fidsFollowPaths).toBe(false);
