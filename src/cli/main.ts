@@ -12,6 +12,7 @@ import { nearest } from './nearest.ts';
 import { optionsHelp } from './optionlist.ts';
 import { complain, describe, EXIT, reportFailure } from './report.ts';
 import type { ServeFlags } from './serve.ts';
+import type { TraceFlags } from './trace.ts';
 import type { UmountFlags } from './umount.ts';
 
 interface GlobalFlags {
@@ -37,7 +38,21 @@ function parseSeconds(text: string): number {
   throw new InvalidArgumentError('It takes a number of seconds, more than 0.');
 }
 
+function parseMilliseconds(text: string): number {
+  if (/^\d{1,5}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It takes a number of milliseconds, 99999 at the most.');
+}
+
+function parseBytes(text: string): number {
+  const bytes = /^\d{1,15}$/.test(text) ? Number(text) : 0;
+  if (bytes > 0) return bytes;
+  throw new InvalidArgumentError('It takes a number of bytes, more than 0.');
+}
+
 const collect = (value: string, before: string[] = []) => [...before, value];
+
+const PATTERNS = `A pattern is words that a message must have, all of them ('Tread fid=3', 'R* of=Tread'), with * for anything;
+or a /regular expression/ on its line from the name of the message on. A reply also has the fields of its request.`;
 
 /** `finish` receives the exit code of the sub-command that ran. */
 function program(argv: readonly string[], finish: (code: number) => void): Command {
@@ -104,6 +119,26 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .action(async (address: string | undefined, flags: CheckFlags) => {
       const { checkCommand } = await import('./check.ts');
       finish(await checkCommand(address, flags));
+    });
+
+  ninefs
+    .command('trace')
+    .description('Stand between clients and a server, and print every message of both.')
+    .argument('<address>', 'the server: tcp!HOST!PORT, HOST[:PORT] or unix!/PATH')
+    .option(
+      '--listen <address>',
+      'for clients: tcp!HOST!PORT (port 0: any free one) or unix!/PATH',
+      'tcp!127.0.0.1!5641',
+    )
+    .option('--json', 'print a JSON object a line')
+    .option('--delay <ms>', 'let every message wait so long, both ways', parseMilliseconds)
+    .option('--hold <pattern>', 'keep such messages back, until SIGUSR1; several add up', collect)
+    .option('--drop <pattern>', 'let such messages vanish; several add up', collect)
+    .option('--cut-after <bytes>', 'lose each connection when the server has sent so many bytes', parseBytes)
+    .addHelpText('after', `\n${PATTERNS}`)
+    .action(async (address: string, flags: TraceFlags) => {
+      const { traceCommand } = await import('./trace.ts');
+      finish(await traceCommand(address, flags));
     });
   return ninefs;
 }

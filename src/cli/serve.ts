@@ -2,14 +2,14 @@
 // Guarantees: the first line of stdout names the address with its real port, once connections are accepted; a socket
 // file of its own that nobody listens on any more is replaced, any other file is not; its socket file goes when it does.
 
-import { lstatSync, statSync, unlinkSync } from 'node:fs';
-import { connect } from 'node:net';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ConfigError } from '../common/errors.ts';
 import { faultsTree, hostTree, memoryTree, serve, type Tree } from '../server/server.ts';
-import { type Address, formatAddress, parseAddress } from '../transport/address.ts';
+import { formatAddress, parseAddress } from '../transport/address.ts';
+import { clearSocket, untilSignal, warnWhenOpen } from './listening.ts';
 import { type Level, openLog } from './logging.ts';
-import { complain, EXIT } from './report.ts';
+import { EXIT } from './report.ts';
 
 export interface ServeFlags {
   listen: string;
@@ -20,9 +20,6 @@ export interface ServeFlags {
 
 /** Above 1024, so that no privilege is needed; 564 is what clients assume. */
 const SERVE_PORT = 5640;
-/** A socket file's listener accepts or refuses at once; one that does neither is alive. */
-const PROBE_DEADLINE = 2_000;
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Trees that are not directories of the host. */
 const TREES: Readonly<Record<string, () => Tree>> = { 'memory:': memoryTree, 'faults:': faultsTree };
@@ -56,52 +53,6 @@ function treeOf(text: string, readOnly: boolean): Tree {
   return hostTree(resolve(text), { readOnly });
 }
 
-/** Whether somebody accepts connections on a socket file. */
-function isAlive(path: string): Promise<boolean> {
-  return new Promise((settle) => {
-    const socket = connect({ path });
-    const done = (alive: boolean) => {
-      socket.destroy();
-      settle(alive);
-    };
-    socket.setTimeout(PROBE_DEADLINE, () => done(true));
-    socket.once('connect', () => done(true));
-    // refused: a file without a listener (unix(7)); anything else says nothing about it, so it is left alone
-    socket.once('error', (error: NodeJS.ErrnoException) => done(error.code !== 'ECONNREFUSED'));
-  });
-}
-
-/** Removes the socket file that an earlier server left behind. */
-async function clearSocket(path: string): Promise<void> {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (!found.isSocket()) {
-    throw new ConfigError(`cannot listen on ${path}: it exists and is not a socket; name a new path`, EXIT.failure);
-  }
-  if (await isAlive(path)) {
-    throw new ConfigError(`cannot listen on ${path}: another server listens there`, EXIT.failure);
-  }
-  unlinkSync(path);
-}
-
-const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
-
-function warnWhenOpen(address: Address): void {
-  if (address.kind === 'unix' || LOOPBACK.test(address.host)) return;
-  complain(`warning: whoever reaches ${formatAddress(address)} can use the tree: 9P has no passwords here`);
-}
-
-function untilSignal(): Promise<NodeJS.Signals> {
-  return new Promise((settle) => {
-    for (const signal of SIGNALS) {
-      process.on(signal, () => {
-        settle(signal);
-        for (const again of SIGNALS) process.removeAllListeners(again); // the next one ends the process at once
-      });
-    }
-  });
-}
-
 /** Settles with the exit code when a signal has ended the server. */
 export async function serveCommand(text: string, flags: ServeFlags): Promise<number> {
   const address = parseAddress(flags.listen, SERVE_PORT);
@@ -111,7 +62,7 @@ export async function serveCommand(text: string, flags: ServeFlags): Promise<num
   try {
     if (address.kind === 'unix') await clearSocket(address.path);
     const server = await serve({ address, tree, logger: log.child('server') });
-    warnWhenOpen(address);
+    warnWhenOpen(address, 'can use the tree');
     process.stdout.write(`listening on ${formatAddress(server.address)}\n`);
     const signal = await ending;
     log.logger.info({ signal }, 'ending');

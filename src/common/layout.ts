@@ -74,10 +74,11 @@ export interface CompiledLayout {
   write(writer: Writer, fields: Record<string, unknown>): void;
   /** Reads into `into`; a `data` field takes `payload`, whose length must be the count in the head. */
   read(cursor: Cursor, into: Record<string, unknown>, payload: Uint8Array | undefined): void;
-  show(fields: Record<string, unknown>): string;
+  /** The fields that are on the wire, in its order: name and value. */
+  show(fields: Record<string, unknown>): [name: string, value: string][];
 }
 
-/** Turns a layout into its four functions. */
+/** Turns a layout into its functions. */
 export function compile(layout: Layout): CompiledLayout {
   const fields: Field[] = Object.entries(layout).map(([name, type]) => ({ name, type }));
   const variable = fields.filter((field) => field.type.fixed === undefined);
@@ -105,7 +106,7 @@ export function compile(layout: Layout): CompiledLayout {
       into['data'] = bytes;
     },
     show(values) {
-      return shown.map(({ name, type }) => `${name} ${type.show(values[name])}`).join(' ');
+      return shown.map(({ name, type }) => [name, type.show(values[name])]);
     },
   };
 }

@@ -14,9 +14,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   client: ['common', 'wire', 'transport'],
   server: ['common', 'wire', 'transport'],
   check: ['common', 'wire', 'transport'],
+  trace: ['common', 'wire', 'transport'],
   fuse: ['common', 'wire'],
   bridge: ['common', 'wire', 'transport', 'client', 'fuse'],
-  cli: ['common', 'wire', 'transport', 'bridge', 'server', 'check', 'fuse'],
+  cli: ['common', 'wire', 'transport', 'bridge', 'server', 'check', 'trace', 'fuse'],
   'index.ts': ['common', 'transport', 'client', 'server', 'bridge'],
 };
 

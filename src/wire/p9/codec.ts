@@ -41,6 +41,8 @@ export interface Codec {
   decode(bytes: Uint8Array, start: number, end: number, payload?: Uint8Array): Message;
   /** One line: name, tag, fields. */
   format(message: Message): string;
+  /** The fields alone, as format() shows them: those that this dialect sends, in its order. */
+  show(message: Message): [name: string, value: string][];
   number(name: MessageName): number;
   nameOf(number: number): MessageName | undefined;
 }
@@ -59,6 +61,10 @@ function makeCodec(rows: Rows): Codec {
     const found = byName.get(name);
     if (found === undefined) throw new RangeError(`this dialect has no ${name}`);
     return found;
+  }
+
+  function show(message: Message): [name: string, value: string][] {
+    return row(message.type).layout.show(message as unknown as Record<string, unknown>);
   }
 
   return {
@@ -95,9 +101,9 @@ function makeCodec(rows: Rows): Codec {
     },
 
     format(message) {
-      const fields = row(message.type).layout.show(message as unknown as Record<string, unknown>);
-      return `${message.type} tag ${message.tag}${fields === '' ? '' : ' '}${fields}`;
+      return [message.type, `tag ${message.tag}`, ...show(message).map((field) => field.join(' '))].join(' ');
     },
+    show,
 
     number: (name) => row(name).number,
     nameOf: (number) => byNumber[number]?.name,

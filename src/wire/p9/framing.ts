@@ -10,7 +10,7 @@ import { HEADER } from './constants.ts';
 /** A size alone is enough to refuse a frame. */
 const SIZE = 4;
 /** Head sizes of the messages that end in a payload, by type number: size, type, tag, and what precedes the bytes. */
-const PAYLOAD_HEAD: Readonly<Record<number, number>> = { 41: 11, 117: 11, 118: 23 };
+export const PAYLOAD_HEAD: Readonly<Record<number, number>> = { 41: 11, 117: 11, 118: 23 };
 /** Rreadlink and Tsymlink with the longest strings fit; so does everything else that carries no payload. */
 const SCRATCH = 128 * 1024;
 /** After a frame of BIG bytes more of its kind are likely: read little, so that little of the next payload is copied. */
