@@ -45,6 +45,7 @@ export async function mount(given: GivenSettings): Promise<Mount> {
   const settings = completeSettings(given);
   const log = settings.childLogger ?? ((): Logger => settings.logger);
   const session = await connect(settings.address, {
+    version: settings.version,
     msize: settings.msize,
     rxPool: settings.rxPool,
     timeout: settings.connectTimeout,
@@ -73,7 +74,7 @@ async function mountSession(
   const bridge = new Bridge({ session, users, rootStat, policy, ids: settings, logger });
   const served = await serveDevice({
     operations: fileSystem(bridge),
-    settings: { ...policy.fuse, posixLocks: settings.locks },
+    settings: { ...policy.fuse, posixLocks: settings.locks && session.dialect.hasLocks },
     intr: settings.intr,
     intrgrace: settings.intrGrace,
     logger: log('fuse'),

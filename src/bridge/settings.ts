@@ -3,10 +3,13 @@
 
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
+import type { VersionChoice } from '../client/dialects/versions.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
 import { type Logger, silent } from '../common/log.ts';
 import { type Address, formatAddress } from '../transport/address.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
+
+export { VERSIONS, type VersionChoice } from '../client/dialects/versions.ts';
 
 /** Design of the three modes: see cache.ts. */
 export type CacheMode = 'none' | 'auto' | 'loose';
@@ -27,6 +30,8 @@ export interface MountSettings {
   uname: string;
   /** n_uname of the attach. */
   uid: number;
+  /** The dialect; auto: the richest that the server speaks. */
+  version: VersionChoice;
   /** Bytes asked for; the server may lower it. */
   msize: number;
   cache: CacheMode;
@@ -74,6 +79,7 @@ export interface MountSettings {
 /** What applies to a setting that nobody made. */
 export const defaultSettings = {
   aname: '',
+  version: 'auto',
   cache: 'auto',
   access: 'user',
   dfltuid: 65534,

@@ -47,6 +47,11 @@ export class Users {
     return this.#roots.size;
   }
 
+  #nameOf(uid: number): string {
+    const { dialect, accounts } = this.#session;
+    return dialect.attachesByName && uid !== this.owner ? accounts.userOf(uid) : this.#options.uname;
+  }
+
   /**
    * The root as one uid. The attach is shared by everybody who asks at the same time: one that gives up leaves it to the
    * others; the connection's end or its timeout ends it.
@@ -56,8 +61,8 @@ export class Users {
     if (known !== undefined) return known;
     let attaching = this.#attaching.get(uid);
     if (attaching === undefined) {
-      const { uname, aname } = this.#options;
-      attaching = this.#session.dialect.attach(uname, aname, uid).then(
+      const { aname } = this.#options;
+      attaching = this.#session.dialect.attach(this.#nameOf(uid), aname, uid).then(
         (fid) => {
           this.#attaching.delete(uid);
           this.#roots.set(uid, fid);

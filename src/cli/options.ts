@@ -2,7 +2,14 @@
 // The names are those of mount(8) and v9fs; what concerns only mount(8) or systemd is accepted and ignored, as mount(8)
 // ignores it. How a list is read, and what is said of a wrong one, is optionlist.ts.
 
-import type { AccessMode, CacheMode, InterruptMode, MountSettings } from '../bridge/settings.ts';
+import {
+  type AccessMode,
+  type CacheMode,
+  type InterruptMode,
+  type MountSettings,
+  VERSIONS,
+  type VersionChoice,
+} from '../bridge/settings.ts';
 import { MIN_MSIZE } from '../wire/p9/constants.ts';
 import { LEVELS, type Level } from './logging.ts';
 
@@ -88,12 +95,10 @@ function checkAccess(text: string): string | undefined {
   return /^\d{1,10}$/.test(text) && Number(text) < UINT32 ? undefined : 'it takes user, client, any or a uid';
 }
 
-function checkVersion(text: string): string | undefined {
-  const known = text.toLowerCase();
-  if (known === '9p2000.l') return undefined;
-  return known === '9p2000' || known === '9p2000.u'
-    ? 'this dialect is not there yet; it takes 9p2000.L'
-    : 'it takes 9p2000.L, the one dialect so far';
+/** mount(8) is used to small letters. */
+function versionOf(text: string): VersionChoice | undefined {
+  const choices = ['auto', ...VERSIONS] as const;
+  return choices.find((version) => version.toLowerCase() === text.toLowerCase());
 }
 
 const notEmpty = (what: string) => (text: string) => (text === '' ? `it takes ${what}` : undefined);
@@ -106,7 +111,15 @@ export const options: readonly Option[] = [
   text('uname', 'NAME', 'the user name sent with it (default: yours)', (to, name) => {
     to.settings.uname = name;
   }),
-  text('version', '9p2000.L', 'the dialect', () => undefined, checkVersion),
+  text(
+    'version',
+    'auto|9p2000.L|9p2000.u|9p2000',
+    'the dialect; auto: the richest that the server speaks (default)',
+    (to, version) => {
+      to.settings.version = versionOf(version) ?? 'auto';
+    },
+    (version) => (versionOf(version) === undefined ? 'it takes auto, 9p2000.L, 9p2000.u or 9p2000' : undefined),
+  ),
   number('msize', 'bytes', [MIN_MSIZE, 64 * MIB], 'largest 9P message, k and m allowed (default 1m)', (to, bytes) => {
     to.settings.msize = bytes;
   }),

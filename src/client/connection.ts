@@ -7,15 +7,19 @@ import { BufferPool, slabSize } from '../common/bufpool.ts';
 import { ConfigError, ConnectionError, ProtocolError } from '../common/errors.ts';
 import { type Logger, silent } from '../common/log.ts';
 import type { Transport } from '../transport/transport.ts';
-import { dotlCodec, type Frame } from '../wire/p9/codec.ts';
-import { DEFAULT_MSIZE, IOHDR, MIN_MSIZE, VERSION } from '../wire/p9/constants.ts';
+import type { Frame } from '../wire/p9/codec.ts';
+import { DEFAULT_MSIZE, IOHDR, MIN_MSIZE } from '../wire/p9/constants.ts';
 import { FrameReader } from '../wire/p9/framing.ts';
+import { speech } from './dialects/speech.ts';
+import { candidates, type Version, type VersionChoice } from './dialects/versions.ts';
 import { type Fid, type FidStats, Fids } from './fids.ts';
 import { checkLimits, defaultRequestOptions, type RequestOptions } from './limits.ts';
 import { type RequestStats, Requests } from './requests.ts';
-import { exchangeVersion, type Frames } from './version.ts';
+import { type Agreed, exchangeVersion, type Frames } from './version.ts';
 
 export interface ConnectionOptions {
+  /** Default auto. */
+  version?: VersionChoice;
   /** Bytes; the server may lower it. */
   msize?: number;
   /** Bytes of receive memory for payloads at the most; at least one chunk. */
@@ -41,6 +45,7 @@ const OPENING = 40;
 
 export class Connection {
   readonly peer: string;
+  readonly version: Version;
   /** Negotiated, bytes. */
   readonly msize: number;
   readonly requests: Requests;
@@ -57,11 +62,12 @@ export class Connection {
     transport: Transport,
     reader: FrameReader,
     handler: { frames: Frames },
-    msize: number,
+    { version, msize }: Agreed,
     limits: RequestOptions,
     options: ConnectionOptions,
   ) {
     this.peer = transport.peer;
+    this.version = version;
     this.msize = msize;
     this.logger = options.logger ?? silent;
     this.#transport = transport;
@@ -72,7 +78,7 @@ export class Connection {
     });
     this.requests = new Requests(
       {
-        codec: dotlCodec,
+        ...speech[version],
         msize,
         send: (frame: Frame, taken?: () => void) => transport.send(frame.head, frame.payload, taken),
         fail: (error: Error) => this.fail(error),
@@ -131,19 +137,27 @@ export class Connection {
 }
 
 /**
- * Negotiates over a transport that has not started (version(9P)). Rejects with ProtocolError (not 9P), ConfigError (a
+ * Negotiates over a transport that has not started (version(9P)); `versions` are asked for in their order. Rejects with ProtocolError (not 9P), ConfigError (a
  * version or msize that cannot be used), ConnectionError, or CancelledError; the transport is then closed.
  */
-export async function negotiate(transport: Transport, options: ConnectionOptions = {}): Promise<Connection> {
+export async function negotiate(
+  transport: Transport,
+  options: ConnectionOptions = {},
+  versions: readonly Version[] = candidates(options.version ?? 'auto'),
+): Promise<Connection> {
   try {
-    return await openConnection(transport, options);
+    return await openConnection(transport, options, versions);
   } catch (error) {
     transport.close();
     throw error;
   }
 }
 
-async function openConnection(transport: Transport, options: ConnectionOptions): Promise<Connection> {
+async function openConnection(
+  transport: Transport,
+  options: ConnectionOptions,
+  versions: readonly Version[],
+): Promise<Connection> {
   const { msize: asked = DEFAULT_MSIZE, timeout, signal, logger = silent } = options;
   if (!Number.isInteger(asked) || asked < MIN_MSIZE || asked > MAX_MSIZE) {
     throw new ConfigError(`msize ${asked}: ${MIN_MSIZE} to ${MAX_MSIZE} can be used`);
@@ -179,15 +193,15 @@ async function openConnection(transport: Transport, options: ConnectionOptions):
         guard(() => reader.push(chunk));
       },
     });
-  const msize = await exchangeVersion(
+  const agreed = await exchangeVersion(
     transport,
     handler,
-    { msize: asked, timeout, signal, logger },
+    { versions, msize: asked, timeout, signal, logger },
     begin,
     () => opening,
   );
-  logger.info({ peer: transport.peer, version: VERSION.dotl, msize }, 'connected');
-  return new Connection(transport, reader, handler, msize, limits, options);
+  logger.info({ peer: transport.peer, ...agreed }, 'connected');
+  return new Connection(transport, reader, handler, agreed, limits, options);
 }
 
 const unready: Frames = {

@@ -8,8 +8,12 @@ import type { Request } from './request.ts';
 
 const MAX_STRING = 0xffff;
 
+/** A string, or one in a list or a stat. */
 function isTooLong(value: unknown): boolean {
-  return typeof value === 'string' && Buffer.byteLength(value) > MAX_STRING;
+  if (typeof value === 'string') return Buffer.byteLength(value) > MAX_STRING;
+  return typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)
+    ? Object.values(value).some(isTooLong)
+    : false;
 }
 
 /**
@@ -21,7 +25,7 @@ export function encodeRequest(codec: Codec, msize: number, { name, body }: Reque
   try {
     frame = codec.encode(name, tag, body);
   } catch (error) {
-    const long = Object.values(body).flat().some(isTooLong);
+    const long = isTooLong(body);
     throw new ErrnoError(long ? errno.ENAMETOOLONG : errno.EINVAL, `${name}: ${(error as Error).message}`);
   }
   const size = frame.head.length + (frame.payload?.length ?? 0);

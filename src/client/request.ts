@@ -18,7 +18,7 @@
 // The caller's promise settles once; `over` is later or at the same time, and frees tag, fids and receive buffer.
 
 import type { AbortSignalLike } from '../common/abort.ts';
-import { OPEN } from '../wire/p9/constants.ts';
+import { OMODE, OPEN } from '../wire/p9/constants.ts';
 import type { Body, Message, RequestName } from '../wire/p9/messages.ts';
 import type { Fid } from './fids.ts';
 
@@ -96,6 +96,7 @@ export function isFlushable(name: RequestName): boolean {
 const HARMLESS: ReadonlySet<RequestName> = new Set<RequestName>([
   'Tread',
   'Tgetattr',
+  'Tstat',
   'Twalk',
   'Treaddir',
   'Treadlink',
@@ -109,5 +110,6 @@ const HARMLESS: ReadonlySet<RequestName> = new Set<RequestName>([
 /** Whether a request may be forgotten by its caller while the server may still carry it out. */
 export function hasSideEffects(request: Request): boolean {
   if (request.name === 'Tlopen') return ((request.body as Body<'Tlopen'>).flags & (OPEN.TRUNC | OPEN.CREATE)) !== 0;
+  if (request.name === 'Topen') return ((request.body as Body<'Topen'>).mode & (OMODE.TRUNC | OMODE.RCLOSE)) !== 0;
   return !HARMLESS.has(request.name);
 }

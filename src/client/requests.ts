@@ -33,6 +33,8 @@ export interface RequestStats extends FlushStats {
 /** What Requests needs of its connection. */
 export interface Wire {
   readonly codec: Codec;
+  /** The errno of an error reply, or a number that is none. */
+  errnoOf(reply: Message<'Rlerror'> | Message<'Rerror'>): number;
   /** Bytes; a longer message is refused, not sent. */
   readonly msize: number;
   /** False: above the mark; Requests.drained() is called when it is empty. */
@@ -246,7 +248,7 @@ export class Requests {
       this.#late(request, type);
       return;
     }
-    if (failed) request.reject(this.#refusal(request, message.ecode));
+    if (failed) request.reject(this.#refusal(request, message));
     else request.resolve(message);
     if (request.state !== 'flushing') {
       this.#over(request);
@@ -257,7 +259,8 @@ export class Requests {
   }
 
   /** The error that a server answered with. A number that is no errno is a bug of the server's, and of this call only. */
-  #refusal({ name, tag }: Request, ecode: number): ErrnoError {
+  #refusal({ name, tag }: Request, reply: Message<'Rlerror'> | Message<'Rerror'>): ErrnoError {
+    const ecode = this.#wire.errnoOf(reply);
     if (ecode > 0 && ecode <= MAX_ERRNO) return new ErrnoError(ecode, name);
     this.#wire.logger.warn({ tag, op: name, errno: ecode }, 'an error with a number that is no errno: EPROTO');
     return new ErrnoError(errno.EPROTO, `${name} answered by errno ${ecode}`);

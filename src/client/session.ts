@@ -2,15 +2,22 @@
 // The one thing that src/bridge and users of the library hold; what replaces a lost connection will live here.
 
 import type { AbortSignalLike } from '../common/abort.ts';
-import { type Logger, silent } from '../common/log.ts';
+import type { Logger } from '../common/log.ts';
 import type { Address } from '../transport/address.ts';
 import { connectSocket } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
+import { VERSION } from '../wire/p9/constants.ts';
+import { Accounts } from './accounts.ts';
 import type { Calls } from './calls.ts';
 import { type Connection, type ConnectionOptions, type ConnectionStats, negotiate } from './connection.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { DotL } from './dialects/dotl.ts';
 import { DotLCalls } from './dialects/dotl-calls.ts';
+import { DotU } from './dialects/dotu.ts';
+import { Legacy } from './dialects/legacy.ts';
+import { Plan9Calls } from './dialects/plan9-calls.ts';
+import { candidates, type Version } from './dialects/versions.ts';
+import { HungUp } from './version.ts';
 
 export interface SessionOptions extends ConnectionOptions {
   /** Milliseconds for the transport to connect, and again for Tversion to be answered. Default 20 s. */
@@ -19,16 +26,36 @@ export interface SessionOptions extends ConnectionOptions {
   logger?: Logger;
 }
 
+type Speaker = (connection: Connection, accounts: Accounts) => { calls: Calls; dialect: Dialect };
+
+const speakers: Readonly<Record<Version, Speaker>> = {
+  [VERSION.dotl]: (connection) => {
+    const calls = new DotLCalls(connection);
+    return { calls, dialect: new DotL(calls) };
+  },
+  [VERSION.dotu]: (connection, accounts) => {
+    const calls = new Plan9Calls(connection);
+    return { calls, dialect: new DotU(calls, accounts) };
+  },
+  [VERSION.legacy]: (connection, accounts) => {
+    const calls = new Plan9Calls(connection);
+    return { calls, dialect: new Legacy(calls, accounts) };
+  },
+};
+
 export class Session {
   readonly connection: Connection;
   readonly calls: Calls;
   readonly dialect: Dialect;
 
+  /** Names for numbers and numbers for names, where the dialect needs them. */
+  readonly accounts = new Accounts();
+
   constructor(connection: Connection) {
     this.connection = connection;
-    const calls = new DotLCalls(connection);
+    const { calls, dialect } = speakers[connection.version](connection, this.accounts);
     this.calls = calls;
-    this.dialect = new DotL(calls);
+    this.dialect = dialect;
   }
 
   get stats(): ConnectionStats {
@@ -47,14 +74,24 @@ export class Session {
 
 const DEFAULT_TIMEOUT = 20_000;
 
-/** Connects and negotiates. Rejects with ConnectionError, ProtocolError, ConfigError or CancelledError; nothing stays open. */
+/**
+ * Connects and negotiates; with another connection for each version at which the server hangs up. Rejects with
+ * ConnectionError, ProtocolError, ConfigError or CancelledError; nothing stays open.
+ */
 export async function connect(address: Address, options: SessionOptions = {}): Promise<Session> {
   const timeout = options.timeout ?? DEFAULT_TIMEOUT;
-  const transport = await connectSocket(address, { timeout, ...(options.signal && { signal: options.signal }) });
-  return openSession(transport, { ...options, timeout });
+  for (let versions = candidates(options.version ?? 'auto'); ; ) {
+    const transport = await connectSocket(address, { timeout, ...(options.signal && { signal: options.signal }) });
+    try {
+      return new Session(await negotiate(transport, { ...options, timeout }, versions));
+    } catch (error) {
+      if (!(error instanceof HungUp) || error.left.length === 0) throw error;
+      versions = error.left;
+    }
+  }
 }
 
 /** The same over a transport that is connected and has not started. */
 export async function openSession(transport: Transport, options: SessionOptions = {}): Promise<Session> {
-  return new Session(await negotiate(transport, { logger: silent, timeout: DEFAULT_TIMEOUT, ...options }));
+  return new Session(await negotiate(transport, { timeout: DEFAULT_TIMEOUT, ...options }));
 }

@@ -1,4 +1,6 @@
 // version(9P), the client's side: Tversion, alone on the wire, and all that can come back instead of what was asked for.
+// A server that does not speak the first version is asked for the next one on the same connection, or, where it hangs up,
+// on another (HungUp says for which).
 // Guarantees: whatever a peer says, one line tells the user what was expected of it; it waits no longer than it is told to.
 // Must not close the transport when it rejects: its caller does.
 
@@ -10,6 +12,7 @@ import type { Transport } from '../transport/transport.ts';
 import { dotlCodec } from '../wire/p9/codec.ts';
 import { MIN_MSIZE, NOTAG, VERSION } from '../wire/p9/constants.ts';
 import type { Message } from '../wire/p9/messages.ts';
+import type { Version } from './dialects/versions.ts';
 
 /** Who gets the frames of a transport: the negotiation first, then the connection. */
 export interface Frames {
@@ -20,34 +23,57 @@ export interface Frames {
 }
 
 export interface VersionOptions {
+  /** In this order; a server may answer with the next one instead of the one it is asked for. */
+  versions: readonly Version[];
   /** Bytes. */
   msize: number;
-  /** Milliseconds; undefined: the signal, or the transport's end, is what ends the wait. */
+  /** Milliseconds for all questions; undefined: the signal, or the transport's end, is what ends the wait. */
   timeout: number | undefined;
   signal: AbortSignalLike | undefined;
   logger: Logger;
+}
+
+export interface Agreed {
+  version: Version;
+  /** Bytes. */
+  msize: number;
+}
+
+/** The server hung up on a question. */
+export class HungUp extends ConnectionError {
+  /** What it has not been asked for on a connection of its own. */
+  readonly left: readonly Version[];
+
+  constructor(peer: string, left: readonly Version[], cause: Error | undefined) {
+    // a reset says no more than an orderly end here, and less to whoever reads it
+    super(`${peer}: the server hung up on Tversion; ${HINT}`, { cause });
+    this.left = left;
+  }
 }
 
 const HINT = 'is it a 9P server?';
 /** Characters of a peer's own words that are shown. */
 const SHOWN = 60;
 
-/** Asks, and returns the msize on which both agree. `begin` starts the transport; frames then go to `handler.frames`. */
+/** Asks, and returns what both agree on. `begin` starts the transport; frames then go to `handler.frames`. */
 export async function exchangeVersion(
   transport: Transport,
   handler: { frames: Frames },
   options: VersionOptions,
   begin: () => void,
   opening: () => Buffer,
-): Promise<number> {
-  const { msize, timeout, signal, logger } = options;
+): Promise<Agreed> {
+  const { versions, msize, timeout, signal, logger } = options;
   const { peer } = transport;
-  let timer: NodeJS.Timeout | undefined;
-  let cancel: (() => void) | undefined;
+  /** Ends the wait for the answer that is due. */
+  let giveUp: (error: Error) => void = () => {};
   let unasked: Error | undefined;
-  try {
-    const reply = await new Promise<Message>((resolve, reject) => {
+  let begun = false;
+
+  function ask(version: Version, left: readonly Version[]): Promise<Message> {
+    return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) throw new CancelledError(`Tversion to ${peer}`);
+      giveUp = reject;
       handler.frames = {
         frame(bytes, start, end, payload) {
           const message = dotlCodec.decode(bytes, start, end, payload);
@@ -63,31 +89,46 @@ export async function exchangeVersion(
         },
         fail: (error) => reject(notOurs(peer, error, opening())),
       };
-      if (timeout !== undefined) {
-        const late = `${peer}: no answer to Tversion within ${timeout / 1000} s; ${HINT}`;
-        timer = setTimeout(() => reject(new ConnectionError(late)), timeout);
-      }
-      cancel = () => reject(new CancelledError(`Tversion to ${peer}`));
-      signal?.addEventListener('abort', cancel, { once: true });
       void transport.closed.then((error) => {
-        // a reset says no more than an orderly end here, and less to whoever reads it
-        const hungUp = new ConnectionError(`${peer}: the server hung up on Tversion; ${HINT}`, { cause: error });
-        reject(error === undefined || error instanceof ConnectionError ? hungUp : error);
+        const hungUp = error === undefined || error instanceof ConnectionError;
+        reject(hungUp ? new HungUp(peer, left, error) : error);
       });
-      begin();
-      const question = { msize, version: VERSION.dotl };
+      if (!begun) begin();
+      begun = true;
+      const question = { msize, version };
       logger.trace({ tag: NOTAG }, `> ${dotlCodec.format({ type: 'Tversion', tag: NOTAG, ...question })}`);
       transport.send(dotlCodec.encode('Tversion', NOTAG, question).head);
     });
-    if (unasked !== undefined) throw notOurs(peer, unasked, Buffer.alloc(0));
-    return agree(peer, msize, reply);
+  }
+
+  const cancel = () => giveUp(new CancelledError(`Tversion to ${peer}`));
+  signal?.addEventListener('abort', cancel, { once: true });
+  const late = () =>
+    giveUp(new ConnectionError(`${peer}: no answer to Tversion within ${(timeout ?? 0) / 1000} s; ${HINT}`));
+  const timer = timeout === undefined ? undefined : setTimeout(late, timeout);
+  try {
+    let refusal = '';
+    for (const [i, version] of versions.entries()) {
+      // one that hangs up at a second question may have been put off by there being a second one
+      const reply = await ask(version, i === 0 ? versions.slice(1) : versions.slice(i));
+      if (unasked !== undefined) throw notOurs(peer, unasked, Buffer.alloc(0));
+      const offer = offerOf(peer, reply);
+      // go9p offers 9P2000 to whoever asks for .L, and speaks .u to whoever asks for that
+      if (offer !== undefined && (offer === version || offer === versions[i + 1])) {
+        return { version: offer as Version, msize: agree(peer, msize, reply) };
+      }
+      refusal = refusalOf(version, reply);
+      logger.debug({ peer, version }, `the server ${refusal}`);
+    }
+    const all = versions.length === 1 ? '' : ` speaks none of ${versions.join(', ')}: it`;
+    throw new ConfigError(`${peer}: the server${all} ${refusal}`, 1);
   } finally {
     clearTimeout(timer);
-    if (cancel !== undefined) signal?.removeEventListener('abort', cancel);
+    signal?.removeEventListener('abort', cancel);
   }
 }
 
-/** Between Rversion and the connection: nothing has been asked, so that nothing may come. */
+/** Between Rversion and what follows: nothing has been asked, so that nothing may come. */
 function unaskedFor(fail: (error: Error) => void): Frames {
   const refuse = (): never => {
     throw new ProtocolError('a message that nobody asked for, behind Rversion');
@@ -107,20 +148,27 @@ function quote(text: string): string {
   return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text);
 }
 
-/** Checks what the server chose and returns the msize. */
-function agree(peer: string, asked: number, reply: Message): number {
-  if (reply.type === 'Rlerror' || reply.type === 'Rerror') {
-    throw new ConfigError(`${peer}: the server refuses ${VERSION.dotl} (${errnoName(reply.ecode)})`, 1);
-  }
+/** The version that a reply names; undefined for an error. */
+function offerOf(peer: string, reply: Message): string | undefined {
+  if (reply.type === 'Rlerror' || reply.type === 'Rerror') return undefined;
   if (reply.type !== 'Rversion') throw new ProtocolError(`${peer}: ${reply.type} in answer to Tversion; ${HINT}`);
   if (reply.tag !== NOTAG) throw new ProtocolError(`${peer}: Rversion with tag ${reply.tag}, not NOTAG`);
-  if (reply.version !== VERSION.dotl) {
-    const offer = reply.version === VERSION.unknown ? 'does not know it' : `offers ${quote(reply.version)}`;
-    throw new ConfigError(`${peer}: ${VERSION.dotl} was asked for, the server ${offer}`, 1);
+  return reply.version;
+}
+
+/** What the server does instead of agreeing, as the end of a sentence. */
+function refusalOf(version: Version, reply: Message): string {
+  if (reply.type === 'Rlerror' || reply.type === 'Rerror') return `refuses ${version} (${errnoName(reply.ecode)})`;
+  if (reply.type !== 'Rversion' || reply.version === VERSION.unknown) return `does not know ${version}`;
+  return `offers ${quote(reply.version)} instead of ${version}`;
+}
+
+/** Checks the msize that the server chose. */
+function agree(peer: string, asked: number, reply: Message): number {
+  const msize = reply.type === 'Rversion' ? reply.msize : 0;
+  if (msize > asked) throw new ProtocolError(`${peer}: msize ${msize}, ${asked} was offered`);
+  if (msize < MIN_MSIZE) {
+    throw new ConfigError(`${peer}: the server's msize is ${msize}, at least ${MIN_MSIZE} is needed`, 1);
   }
-  if (reply.msize > asked) throw new ProtocolError(`${peer}: msize ${reply.msize}, ${asked} was offered`);
-  if (reply.msize < MIN_MSIZE) {
-    throw new ConfigError(`${peer}: the server's msize is ${reply.msize}, at least ${MIN_MSIZE} is needed`, 1);
-  }
-  return reply.msize;
+  return msize;
 }

@@ -3,7 +3,11 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { negotiate } from '../../src/client/connection.ts';
-import { connect, openSession } from '../../src/client/session.ts';
+import { DotL } from '../../src/client/dialects/dotl.ts';
+import { DotU } from '../../src/client/dialects/dotu.ts';
+import { Legacy } from '../../src/client/dialects/legacy.ts';
+import { VERSIONS } from '../../src/client/dialects/versions.ts';
+import { connect, openSession, type Session } from '../../src/client/session.ts';
 import { Abort } from '../../src/common/abort.ts';
 import { CancelledError, ConfigError, ConnectionError, ProtocolError } from '../../src/common/errors.ts';
 import { memoryPair, type PairOptions } from '../../src/transport/memory.ts';
@@ -71,7 +75,7 @@ const endings: Ending[] = [
     /EPROTONOSUPPORT/,
   ],
   ['an error of type 107 with a text', bytes([12, 0, 0, 0, 107, 255, 255, 3, 0, 98, 97, 100]), ConfigError, /\(EIO\)/],
-  ['"unknown"', rversion(ASKED, 'unknown'), ConfigError, /9P2000\.L was asked for, the server does not know it/],
+  ['"unknown"', rversion(ASKED, 'unknown'), ConfigError, /: the server does not know 9P2000\.L$/],
   ['a lesser version', rversion(ASKED, '9P2000'), ConfigError, /the server offers "9P2000"/],
   ['.u', rversion(ASKED, '9P2000.u'), ConfigError, /the server offers "9P2000\.u"/],
   ['control characters', rversion(ASKED, '9P\n\u001b[2J'), ConfigError, /offers "9P\\n\\u001b\[2J"/],
@@ -102,7 +106,7 @@ const shapes: [string, PairOptions][] = [
 describe.each(shapes)('%s, the negotiation fails at', (_how, shape) => {
   test.each(endings)('%s', async (what, say, type, words) => {
     const ours = peer(say, shape);
-    const error = await negotiate(ours, { msize: ASKED }).then(
+    const error = await negotiate(ours, { msize: ASKED, version: '9P2000.L' }).then(
       () => undefined,
       (reason: Error) => reason,
     );
@@ -114,6 +118,130 @@ describe.each(shapes)('%s, the negotiation fails at', (_how, shape) => {
     expect(error?.message).toMatch(/^memory b: /);
     expect(error?.message).not.toMatch(/\n/);
     if (error instanceof ConfigError) expect(error.exitCode).toBe(1);
+    await ours.closed;
+  });
+});
+
+/** What a server answers to each question. */
+type Answers = (to: Transport, version: string, before: number) => void;
+const says = (version: string) => (to: Transport) => rversion(8192, version)(to);
+const error5 = (to: Transport) => send(to, NOTAG, 'Rlerror', { ecode: 5 });
+const rerror = (to: Transport) =>
+  to.send(Uint8Array.from([16, 0, 0, 0, 107, 255, 255, 7, 0, ...Buffer.from('unknown')]));
+/** Speaks only these; `otherwise` is what it does when it is asked for another. */
+const speaking =
+  (known: readonly string[], otherwise: (to: Transport) => void): Answers =>
+  (to, version) =>
+    known.includes(version) ? says(version)(to) : otherwise(to);
+
+const refusals: [string, (to: Transport) => void][] = [
+  ['Rversion "unknown"', says('unknown')],
+  ['Rversion of a version that nobody knows', says('9P1999')],
+  ['Rlerror', error5],
+  ['an error of type 107 with a text', rerror],
+  ['an error of type 107 with a number', bytes([11, 0, 0, 0, 107, 255, 255, 93, 0, 0, 0])],
+  ['hanging up', (to) => to.close()],
+  [
+    'an error, and hanging up',
+    (to) => {
+      error5(to);
+      to.close();
+    },
+  ],
+];
+
+describe('version=auto', () => {
+  const server = createServer();
+  afterEach(() => new Promise((resolve) => (server.listening ? server.close(resolve) : resolve(undefined))));
+
+  /** Connects to a TCP server, which may hang up and be connected to again; what it was asked for, by connection. */
+  async function connectTo(answers: Answers): Promise<{ asked: string[][]; session: Promise<Session> }> {
+    const asked: string[][] = [];
+    const over = (socket: Socket) => {
+      const questions: string[] = [];
+      asked.push(questions);
+      const to = { send: (frame: Uint8Array) => socket.write(frame), close: () => socket.end() };
+      const reader = new FrameReader(ASKED, {
+        frame: (data, start, end) => {
+          const question = dotlCodec.decode(data, start, end);
+          if (question.type !== 'Tversion') throw new Error(question.type);
+          questions.push(question.version);
+          answers(to as unknown as Transport, question.version, questions.length - 1);
+        },
+      });
+      socket.on('data', (chunk) => reader.push(chunk)).on('error', () => undefined);
+    };
+    server.removeAllListeners('connection').on('connection', over);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    return { asked, session: connect({ kind: 'tcp', host: '127.0.0.1', port }, { msize: ASKED }) };
+  }
+
+  const dialects = { '9P2000.L': DotL, '9P2000.u': DotU, '9P2000': Legacy } as const;
+
+  describe.each(refusals)('where a server answers what it does not speak by %s', (_what, refuse) => {
+    test.each(VERSIONS)('%s is what is spoken with one that knows only that', async (version) => {
+      const { session } = await connectTo(speaking([version], refuse));
+      const { connection, dialect, close } = await session;
+      expect(connection).toMatchObject({ version, msize: 8192 });
+      expect(dialect).toBeInstanceOf(dialects[version]);
+      await expectIdle(connection, 0);
+      close.call(await session);
+    });
+
+    test('and speaks nothing, one line says so', async () => {
+      const { asked, session } = await connectTo(speaking([], refuse));
+      const error = await session.then(
+        () => undefined,
+        (reason: Error) => reason,
+      );
+      expect(error).toMatchObject({ name: expect.stringMatching(/^(ConfigError|ConnectionError)$/) });
+      expect(error?.message).toMatch(
+        /speaks none of 9P2000\.L, 9P2000\.u, 9P2000: it|hung up on Tversion|refuses 9P2000 \(EIO\)/,
+      );
+      expect(error?.message).not.toMatch(/\n/);
+      expect(new Set(asked.flat())).toEqual(new Set(VERSIONS));
+      expect(asked.length).toBeLessThanOrEqual(VERSIONS.length);
+    });
+  });
+
+  test('a downgrade to the next version is taken at once', async () => {
+    const { asked, session } = await connectTo(says('9P2000.u'));
+    const { connection } = await session;
+    expect(connection.version).toBe('9P2000.u');
+    expect(asked).toEqual([['9P2000.L']]);
+    connection.close();
+  });
+
+  test('one to 9P2000 is taken when .u was asked for, too: go9p offers it to whoever asks for .L', async () => {
+    const { asked, session } = await connectTo(speaking(['9P2000.u', '9P2000'], says('9P2000')));
+    const { connection } = await session;
+    expect(connection.version).toBe('9P2000.u');
+    expect(asked).toEqual([['9P2000.L', '9P2000.u']]);
+    connection.close();
+  });
+
+  test('and again where that makes the server hang up', async () => {
+    const { asked, session } = await connectTo((to, _version, before) =>
+      before === 0 ? says('9P2000')(to) : to.close(),
+    );
+    const { connection } = await session;
+    expect(connection.version).toBe('9P2000');
+    expect(asked).toEqual([['9P2000.L', '9P2000.u'], ['9P2000.u']]);
+    connection.close();
+  });
+
+  test('a server that is none is not asked again', async () => {
+    const { asked, session } = await connectTo(bytes('HTTP/1.1 400 Bad Request\r\n\r\n') as Answers);
+    await expect(session).rejects.toThrow(/it begins with "HTTP/);
+    expect(asked.length).toBe(1);
+  });
+
+  test('one version that was asked for is asked for once', async () => {
+    const ours = peer(rversion(8192, '9P2000.L'));
+    await expect(negotiate(ours, { version: '9P2000.u' })).rejects.toThrow(
+      'the server offers "9P2000.L" instead of 9P2000.u',
+    );
     await ours.closed;
   });
 });

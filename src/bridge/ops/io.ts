@@ -28,8 +28,11 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
       if (flags.killSuidGid) await fs.clearPrivileges(node, fid, ctx.signal);
       // a descriptor may have got O_APPEND by fcntl(2); the server does not know, but the kernel's offset is the end
       const inOrder = append || (flags.openFlags & OPEN.APPEND) !== 0;
-      const count = await write(calls, fid, offset, data, { inOrder, signal: ctx.signal });
-      if (offset + count > node.stat.size) node.stat = { ...node.stat, size: offset + count };
+      // a server that does not look for the end has it looked for, as near to the write as can be
+      const look = inOrder && !dialect.appends && !flags.fromCache;
+      const at = look ? (await fs.stat(ctx, node, fid)).size : offset;
+      const count = await write(calls, fid, at, data, { inOrder, signal: ctx.signal });
+      if (at + count > node.stat.size) node.stat = { ...node.stat, size: at + count };
       return count;
     },
 

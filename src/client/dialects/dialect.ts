@@ -105,4 +105,12 @@ export interface Dialect {
    * invalidates the fids of all that lies below. Learned from the server's answers, so it may turn true later.
    */
   readonly fidsFollowPaths: boolean;
+  /** True where an open file may stop working when the last name of its file is removed. May turn true later, too. */
+  readonly openNeedsName: boolean;
+  /** True where an attach names the user, and `uid` is not sent. */
+  readonly attachesByName: boolean;
+  /** False: there are no record locks; the local kernel keeps them. */
+  readonly hasLocks: boolean;
+  /** True where the server finds the end for whoever opened with O_APPEND; otherwise the writer looks for it. */
+  readonly appends: boolean;
 }

@@ -4,15 +4,17 @@
 
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError, ProtocolError } from '../../common/errors.ts';
+import { ErrnoError } from '../../common/errors.ts';
 import type { RecordLock } from '../../common/locktable.ts';
-import { AT_REMOVEDIR, GETATTR, MAXWELEM, OPEN, QT, SETATTR } from '../../wire/p9/constants.ts';
+import { AT_REMOVEDIR, GETATTR, OPEN, QT, SETATTR } from '../../wire/p9/constants.ts';
 import { readDirents } from '../../wire/p9/types.ts';
 import type { Fid } from '../fids.ts';
+import { readBlock } from './block.ts';
 import type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange, Time } from './dialect.ts';
 import type { DotLCalls } from './dotl-calls.ts';
 import * as locks from './dotl-locks.ts';
 import * as xattrs from './dotl-xattrs.ts';
+import { walk } from './walk.ts';
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -32,33 +34,14 @@ const OPEN_FLAGS =
 /** Bytes: less may not hold even one entry, and the longest name of most file systems makes one of 279. */
 const READDIR_LEAST = 512;
 
-/** size[4] type[1] tag[2] fid[4] newfid[4] nwname[2]. */
-const TWALK_HEAD = 17;
-
-/** Where the names end that one Twalk can carry, beginning at `from`: as many as the protocol and msize allow, one at least. */
-function oneWalk(names: readonly string[], from: number, msize: number): number {
-  let size = TWALK_HEAD;
-  let at = from;
-  while (at < names.length && at < from + MAXWELEM) {
-    size += 2 + Buffer.byteLength(names[at]!);
-    if (size > msize && at > from) break;
-    at++;
-  }
-  return at;
-}
-
 function isMissing(error: unknown): boolean {
   return error instanceof ErrnoError && (error.errno === errno.EOPNOTSUPP || error.errno === errno.ENOSYS);
 }
 
-/** The server's table of fids (ERANGE: nfs-ganesha) or of open files is full. */
-function isShortage(error: unknown): boolean {
-  return error instanceof ErrnoError && SHORTAGES.includes(error.errno);
-}
-
-const SHORTAGES: readonly number[] = [errno.ERANGE, errno.EMFILE, errno.ENFILE];
-
 export class DotL implements Dialect {
+  readonly attachesByName = false;
+  readonly hasLocks = true;
+  readonly appends = true;
   readonly #calls: DotLCalls;
   #noUnlinkat = false;
   #noRenameat = false;
@@ -73,39 +56,16 @@ export class DotL implements Dialect {
     return this.#noRenameat || this.#noUnlinkat;
   }
 
+  get openNeedsName(): boolean {
+    return this.fidsFollowPaths;
+  }
+
   attach(uname: string, aname: string, uid: number, signal?: AbortSignalLike): Promise<Fid> {
     return this.#calls.attach(uname, aname, uid, signal);
   }
 
-  async walk(from: Fid, names: readonly string[], signal?: AbortSignalLike): Promise<Fid> {
-    const { msize } = this.#calls.connection;
-    let at = oneWalk(names, 0, msize);
-    const first = await this.#firstWalk(from, names.slice(0, at), signal);
-    if (first.fid === undefined) throw new ErrnoError(errno.ENOENT, 'Twalk');
-    const fid = first.fid;
-    try {
-      while (at < names.length) {
-        const end = oneWalk(names, at, msize);
-        const part = names.slice(at, end);
-        at = end;
-        const qids = await this.#calls.step(fid, part, signal);
-        if (qids.length < part.length) throw new ErrnoError(errno.ENOENT, 'Twalk');
-      }
-    } catch (error) {
-      this.#calls.clunk(fid);
-      throw error;
-    }
-    return fid;
-  }
-
-  /** Once more after a refusal for want of fids, where some can be given up. */
-  async #firstWalk(from: Fid, names: readonly string[], signal: AbortSignalLike | undefined) {
-    try {
-      return await this.#calls.walk(from, names, signal);
-    } catch (error) {
-      if (!isShortage(error) || !(await this.#calls.connection.fids.makeRoom())) throw error;
-      return this.#calls.walk(from, names, signal);
-    }
+  walk(from: Fid, names: readonly string[], signal?: AbortSignalLike): Promise<Fid> {
+    return walk(this.#calls, from, names, signal);
   }
 
   async stat(fid: Fid, signal?: AbortSignalLike): Promise<FileStat> {
@@ -242,30 +202,21 @@ export class DotL implements Dialect {
   }
 
   async readdir(fid: Fid, offset: bigint, size: number, signal?: AbortSignalLike): Promise<ListedDirent[]> {
-    const { pool, chunk, logger, peer } = this.#calls.connection;
+    const { chunk, logger } = this.#calls.connection;
     // diod and others answer "nothing" (the end!) when not even one entry fits, so that little is never asked for
     const count = Math.min(Math.max(size, READDIR_LEAST), chunk);
-    const slab = await pool.take(count, signal);
-    let holders = 2;
-    const drop = () => {
-      if (--holders === 0) slab.release();
-    };
-    try {
-      const length = await this.#calls.readdir(fid, offset, slab.bytes, drop, signal);
-      const { entries, fault } = readDirents(slab.bytes.subarray(0, length));
-      if (fault !== undefined) {
-        const error = new ProtocolError(`${peer}: Rreaddir does not end with a whole entry (${fault})`);
-        this.#calls.connection.fail(error);
-        throw error;
-      }
-      for (const entry of entries) {
-        if (entry.name === undefined)
-          logger.warn({ fid: fid.number, offset: String(entry.offset) }, 'name that no directory can hold dropped');
-      }
-      return entries;
-    } finally {
-      drop();
+    const { entries } = await readBlock(
+      this.#calls,
+      count,
+      (buffer, over) => this.#calls.readdir(fid, offset, buffer, over, signal),
+      readDirents,
+      signal,
+    );
+    for (const entry of entries) {
+      if (entry.name === undefined)
+        logger.warn({ fid: fid.number, offset: String(entry.offset) }, 'name that no directory can hold dropped');
     }
+    return entries;
   }
 
   fsync(fid: Fid, dataOnly: boolean, signal?: AbortSignalLike): Promise<void> {

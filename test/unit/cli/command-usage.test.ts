@@ -19,7 +19,7 @@ describe('wrong usage is one line and exit 2', () => {
       ['mount', 'localhost', '/mnt', '-o', 'ro', '-o', 'msize=12'],
       'option msize=12: it takes a number of bytes from 4096',
     ],
-    [['mount', 'localhost', '/mnt', '-o', 'version=9p2000'], 'option version=9p2000: this dialect is not there yet'],
+    [['mount', 'localhost', '/mnt', '-o', 'version=9p1'], 'option version=9p1: it takes auto, 9p2000.L, 9p2000.u or'],
     [['mount', 'localhost', '/mnt', '-o', 'loglevel=loud'], 'option loglevel=loud: it takes silent, error,'],
     [['mount', 'tcp!localhost!port', '/mnt'], "address 'tcp!localhost!port': 'port' is not a port"],
     [['mount', 'udp!localhost', '/mnt'], "address 'udp!localhost': unknown network 'udp'"],
