@@ -178,22 +178,16 @@ export class Legacy implements Dialect {
     await this.calls.remove(fid);
   }
 
-  async rename(
-    from: Fid,
-    oldname: string,
-    to: Fid,
-    newname: string,
-    file: () => Fid | Promise<Fid>,
-    signal?: AbortSignalLike,
-  ): Promise<void> {
+  async rename(from: Fid, oldname: string, to: Fid, newname: string, signal?: AbortSignalLike): Promise<void> {
     if (from !== to) throw new ErrnoError(errno.EXDEV, 'a Twstat renames within a directory');
-    const fid = await file();
-    if (oldname === newname) return;
+    const fid = await this.walk(from, [oldname], signal);
     try {
-      await this.#rename(fid, newname, signal);
+      if (oldname !== newname) await this.#rename(fid, newname, signal);
     } catch (error) {
       if (!isErrno(error, errno.EEXIST)) throw error;
       await this.#replace(fid, to, newname, signal);
+    } finally {
+      this.calls.clunk(fid);
     }
   }
 
