@@ -1,5 +1,6 @@
 // The benchmark: every peer does the same work in a directory of its own, mounted afresh for each cold piece, one after
 // the other in one run, because machines differ and drift; then the targets, as ratios within this run.
+// Other questions than "how fast beside others" have a file of their own: receive memory (pool.mjs), cancellation (cancel.mjs).
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,9 +9,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { median, say } from './figures.mjs';
 import { bindfs, custom, ninefs, sshfs, unmount, usage } from './peers.mjs';
 
 const HELP = `usage: scripts/bench [options]
+       scripts/bench --pool [options]         receive memory under 64 readers, and 64 interrupts with none left
+       scripts/bench --cancel-cost [options]  what cancellation costs where nothing is cancelled
 
   --peer NAME=COMMAND  measure another mount too; {dir} and {mnt} stand for the directory and the mountpoint
   --only NAME,...      these peers only
@@ -26,6 +30,8 @@ const PATIENCE = 300;
 
 const { values } = parseArgs({
   options: {
+    pool: { type: 'boolean', default: false },
+    'cancel-cost': { type: 'boolean', default: false },
     peer: { type: 'string', multiple: true, default: [] },
     only: { type: 'string' },
     cache: { type: 'string', default: 'auto' },
@@ -40,6 +46,12 @@ if (values.help) {
   process.exit(0);
 }
 const scale = Number(values.scale);
+const special = values.pool ? './pool.mjs' : values['cancel-cost'] ? './cancel.mjs' : undefined;
+if (special !== undefined) {
+  const { run } = await import(special);
+  const { rounds, json } = values;
+  process.exit(await run({ scale, rounds: Number(rounds), json }));
+}
 
 /** What is measured: `cold` mounts afresh first. In this order each finds what an earlier one made. */
 const WORK = [
@@ -56,8 +68,6 @@ const WORK = [
   { name: 'gitstatus', title: 'git status cold', cold: true },
   { name: 'getattr_forced', title: 'forced getattr', cold: false, count: 5000 / scale },
 ];
-
-const say = (text) => process.stderr.write(`bench: ${text}\n`);
 
 function sh(command, cwd) {
   const { status, stderr } = spawnSync('sh', ['-ec', command], { cwd, encoding: 'utf8' });
@@ -126,11 +136,6 @@ async function measure(peer, base) {
   }
   rmSync(dir, { recursive: true });
   return figures;
-}
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
 }
 
 /** Rounds of figures of the same form into one of medians. */

@@ -70,7 +70,10 @@ export function unmount(mountpoint) {
   }
 }
 
-/** A peer: { name, start(dir) -> { mount(mountpoint) -> pids, stop(), address? } }. */
+/**
+ * A peer: { name, start(dir) -> { mount(mountpoint) -> pids, stop(), address? } }. Here `dir` may be any tree of the embedded
+ * server, and mount() takes options more.
+ */
 export function ninefs(name, options = []) {
   return {
     name,
@@ -88,8 +91,8 @@ export function ninefs(name, options = []) {
       return {
         address,
         stop,
-        mount(mountpoint) {
-          run(process.execPath, [NINEFS, 'mount', address, mountpoint, ...options]);
+        mount(mountpoint, more = []) {
+          run(process.execPath, [NINEFS, 'mount', address, mountpoint, ...options, ...more]);
           return daemonOf(mountpoint);
         },
       };

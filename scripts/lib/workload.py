@@ -48,19 +48,27 @@ def randread():
             raise SystemExit('short read')
 
 
-def readers():
-    """16 threads read 1 MiB at a time, each its own part."""
+def readers(count=16):
+    """Threads read 1 MiB at a time, each its own part."""
+    read = []
     def part(number):
         fd = os.open('big', os.O_RDONLY)
-        share = BIG // 16
+        share = BIG // count
+        buffer = bytearray(MIB)
         for at in range(number * share, (number + 1) * share, MIB):
-            os.pread(fd, MIB, at)
+            read.append(os.preadv(fd, [buffer], at))
         os.close(fd)
-    threads = [threading.Thread(target=part, args=(i,)) for i in range(16)]
+    threads = [threading.Thread(target=part, args=(i,)) for i in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if sum(read) != BIG:
+        raise SystemExit(f'read {sum(read)} bytes of {BIG}')
+
+
+def readers64():
+    readers(64)
 
 
 def create():
@@ -110,7 +118,7 @@ def getattr_forced():
 
 
 WORK = {f.__name__: f for f in
-        (seqwrite, seqread, randread, readers, create, readsmall, stat, unlink, lsl, gitclone, gitstatus, getattr_forced)}
+        (seqwrite, seqread, randread, readers, readers64, create, readsmall, stat, unlink, lsl, gitclone, gitstatus, getattr_forced)}
 
 os.chdir(sys.argv[2])
 if sys.argv[1] == 'getattr_forced':

@@ -3,7 +3,7 @@
 // hold part of what they need cannot block each other; it goes back once, when the consumer and every request that may
 // still write into it have let go; a write reports what is contiguously written.
 
-import { type AbortSignalLike, withShared } from '../common/abort.ts';
+import type { AbortSignalLike } from '../common/abort.ts';
 import type { Slab } from '../common/bufpool.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
@@ -84,9 +84,7 @@ export async function read(
     const total =
       size <= chunk || !options.whole
         ? await fill(calls, fid, offset, lease, 0, Math.min(size, chunk), options)
-        : await withShared(options.signal, (signal) =>
-            fillChunks(calls, fid, offset, lease, 0, chunk, { ...options, signal }),
-          );
+        : await fillChunks(calls, fid, offset, lease, 0, chunk, options);
     return { data: lease.bytes.subarray(0, total), release: lease.releaseOnce() };
   } catch (error) {
     lease.drop();
@@ -164,7 +162,7 @@ export async function write(
 ): Promise<number> {
   const chunk = chunkSize(calls, fid);
   if (data.length <= chunk) return drain(calls, fid, offset, data, options.signal);
-  return withShared(options.signal, (signal) => writeChunks(calls, fid, offset, data, chunk, { ...options, signal }));
+  return writeChunks(calls, fid, offset, data, chunk, options);
 }
 
 async function writeChunks(

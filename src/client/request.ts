@@ -60,6 +60,8 @@ export class Request<N extends RequestName = RequestName> {
   /** errno of the CancelledError: EINTR, or ETIMEDOUT when `timeout` flushed it. */
   cancelErrno = 0;
   deadline: NodeJS.Timeout | undefined;
+  /** What it listens to while it may be flushed: its caller's signal, or what stands in for it. */
+  signal: AbortSignalLike | undefined;
   onAbort: (() => void) | undefined;
   readonly resolve: (reply: Message) => void;
   readonly reject: (error: Error) => void;

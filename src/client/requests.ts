@@ -9,6 +9,7 @@ import { errno } from '../common/errno.ts';
 import { CancelledError, ErrnoError, ProtocolError } from '../common/errors.ts';
 import { IdPool } from '../common/idpool.ts';
 import type { Logger } from '../common/log.ts';
+import { relayed } from '../common/relay.ts';
 import type { Codec, Frame } from '../wire/p9/codec.ts';
 import type { Body, Message, ReplyTo, RequestName } from '../wire/p9/messages.ts';
 import { encodeRequest } from './encode.ts';
@@ -92,7 +93,7 @@ export class Requests {
   call<N extends RequestName>(name: N, body: Body<N>, options: CallOptions = {}): Promise<Message<ReplyTo<N>>> {
     return new Promise<Message>((resolve, reject) => {
       const request = new Request<N>(name, body, options, resolve, reject) as unknown as Request;
-      const signal = options.signal;
+      const signal = options.signal && relayed(options.signal);
       const flushable = isFlushable(name);
       const early = signal?.aborted === true;
       const refusal = this.#ended ?? (early && flushable ? new CancelledError(name) : this.#hold(options.fids));
@@ -104,8 +105,9 @@ export class Requests {
         return;
       }
       if (signal !== undefined && !early) {
+        request.signal = signal;
         request.onAbort = flushable ? () => this.#abort(request, errno.EINTR) : () => this.#flushes.limit(request);
-        signal.addEventListener('abort', request.onAbort, { once: true });
+        signal.addEventListener('abort', request.onAbort);
       }
       if (early) this.#flushes.limit(request);
       if (name === 'Tclunk') this.#clunkQueue.push(request);
@@ -274,8 +276,8 @@ export class Requests {
 
   /** The server is done with the request: what it names and where it answers is free. The tag may not be, yet. */
   #letGo(request: Request): void {
-    const { fids, signal, over } = request.options;
-    if (request.onAbort !== undefined) signal?.removeEventListener('abort', request.onAbort);
+    const { fids, over } = request.options;
+    if (request.onAbort !== undefined) request.signal?.removeEventListener('abort', request.onAbort);
     if (fids !== undefined) this.#wire.fids.drop(fids);
     over?.();
   }

@@ -77,23 +77,29 @@ export class Abort implements AbortSignalLike {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
-    let thrown: { error: unknown } | undefined;
-    for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      try {
-        next();
-      } catch (error) {
-        thrown ??= { error };
-      }
-    }
-    if (thrown !== undefined) throw thrown.error;
+    runAll(this.#taken());
   }
 
-  /** Takes the first listener off the live list, so that a removal during the dispatch is seen. */
-  #next(): (() => void) | undefined {
-    const next = this.#first;
-    this.#first = this.#rest?.shift();
-    return next;
+  /** Takes them off the live list, so that a removal by an earlier one is seen. */
+  *#taken(): Iterable<() => void> {
+    for (let next = this.#first; next !== undefined; next = this.#first) {
+      this.#first = this.#rest?.shift();
+      yield next;
+    }
   }
+}
+
+/** Runs each, whatever the others throw; the first error is thrown in the end. */
+export function runAll(listeners: Iterable<() => void>): void {
+  let thrown: { error: unknown } | undefined;
+  for (const listener of listeners) {
+    try {
+      listener();
+    } catch (error) {
+      thrown ??= { error };
+    }
+  }
+  if (thrown !== undefined) throw thrown.error;
 }
 
 /** Waits for what others wait for too, and which therefore goes on when this waiter is aborted: he gets CancelledError. */
@@ -109,25 +115,5 @@ export async function unlessAborted<T>(shared: Promise<T>, signal: AbortSignalLi
     return await Promise.race([shared, given]);
   } finally {
     signal.removeEventListener('abort', give);
-  }
-}
-
-/**
- * Runs `work` with one signal for many waits: it follows `signal`, which has to bear one listener only (an AbortSignal warns
- * when it has more than ten). The work must have ended when it settles.
- */
-export async function withShared<T>(
-  signal: AbortSignalLike | undefined,
-  work: (signal: AbortSignalLike | undefined) => Promise<T>,
-): Promise<T> {
-  if (signal === undefined || signal instanceof Abort) return work(signal);
-  const shared = new Abort();
-  const follow = () => shared.abort(signal.reason);
-  if (signal.aborted) follow();
-  else signal.addEventListener('abort', follow, { once: true });
-  try {
-    return await work(shared);
-  } finally {
-    signal.removeEventListener('abort', follow);
   }
 }

@@ -6,6 +6,7 @@
 import type { AbortSignalLike } from './abort.ts';
 import { errno } from './errno.ts';
 import { CancelledError, ErrnoError } from './errors.ts';
+import { relayed } from './relay.ts';
 
 const SMALLEST = 4096;
 
@@ -75,7 +76,8 @@ export class BufferPool {
   }
 
   /** A slab of `size` bytes, when there is room. An abort takes the waiter out of the line. */
-  async take(size: number, signal?: AbortSignalLike): Promise<Slab> {
+  async take(size: number, given?: AbortSignalLike): Promise<Slab> {
+    const signal = given && relayed(given);
     if (signal?.aborted) throw new CancelledError('waiting for a receive buffer');
     const now = this.tryTake(size);
     if (now !== undefined) return now;
@@ -94,7 +96,7 @@ export class BufferPool {
         this.#serve();
       };
       this.#waiters.push(waiter);
-      signal?.addEventListener('abort', cancel, { once: true });
+      signal?.addEventListener('abort', cancel);
     });
   }
 

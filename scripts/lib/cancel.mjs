@@ -1,0 +1,115 @@
+// The benchmark of what cancellation costs where nothing is cancelled: getattrs with and without, in blocks that alternate
+// within one run; the ratio of neighbouring blocks, its median and its quartiles. A mount is compared with itself told to
+// ignore interrupts, over several pairs of mounts, since two processes are never equally fast.
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import Table from 'cli-table3';
+import { median, quantile, say, verdict } from './figures.mjs';
+import { ninefs, unmount } from './peers.mjs';
+
+const CLIENT = fileURLToPath(new URL('getattrs.mjs', import.meta.url));
+const MOUNTS = fileURLToPath(new URL('getattrs.py', import.meta.url));
+/** Bound of one piece of work, seconds. */
+const PATIENCE = 300;
+/** What it may cost. */
+const MOST = 0.03;
+const ROUNDS = 400;
+/** Few enough that what else the machine does hits single blocks, which a median does not heed. */
+const EACH = 200;
+/** Fresh pairs of mounts. */
+const PAIRS = 4;
+
+function json(command, args) {
+  const { status, stdout, stderr } = spawnSync(command, args.map(String), {
+    encoding: 'utf8',
+    timeout: PATIENCE * 1000,
+  });
+  if (status !== 0) throw new Error(`${args.join(' ')}: ${stderr.trim() || `no end within ${PATIENCE} s`}`);
+  return JSON.parse(stdout);
+}
+
+/** Of blocks done in turn. */
+function compare(title, base, other) {
+  const ratios = other.map((seconds, i) => seconds / base[i]);
+  return {
+    title,
+    without: median(base) / EACH,
+    with: median(other) / EACH,
+    ratio: median(ratios),
+    low: quantile(ratios, 0.25),
+    high: quantile(ratios, 0.75),
+  };
+}
+
+function clients(address, rounds) {
+  return [1, 16].flatMap((width) => {
+    const { without, own, shared } = json(process.execPath, [CLIENT, address, 'file', rounds, EACH, width]);
+    const how = width === 1 ? 'one at a time' : `${width} in flight`;
+    say(`client, ${how}: done`);
+    return [
+      compare(`client, ${how}: a signal each, as mounts do`, without, own),
+      compare(`client, ${how}: one AbortSignal for all`, without, shared),
+    ];
+  });
+}
+
+function mounts(server, base, rounds) {
+  const seconds = { off: [], auto: [] };
+  for (let pair = 0; pair < PAIRS; pair++) {
+    // who is started first changes, too
+    const modes = pair % 2 === 0 ? ['off', 'auto'] : ['auto', 'off'];
+    const points = modes.map((mode) => join(base, mode));
+    try {
+      for (const [i, mode] of modes.entries()) {
+        mkdirSync(points[i], { recursive: true });
+        server.mount(points[i], ['-o', `intr=${mode}`]);
+      }
+      const files = points.map((point) => join(point, 'file'));
+      const measured = json('python3', [MOUNTS, Math.ceil(rounds / PAIRS), EACH, ...files]);
+      for (const [i, mode] of modes.entries()) seconds[mode].push(...measured[i]);
+    } finally {
+      for (const point of points) unmount(point);
+    }
+    say(`mounts, pair ${pair + 1} of ${PAIRS}: done`);
+  }
+  return compare('mount: intr=auto beside intr=off', seconds.off, seconds.auto);
+}
+
+/** Settles with the exit code. */
+export async function run({ scale, rounds, json: asJson }) {
+  const base = mkdtempSync(join(tmpdir(), 'ninefs-bench-'));
+  const dir = join(base, 'export');
+  mkdirSync(dir);
+  writeFileSync(join(dir, 'file'), 'content\n');
+  const many = Math.max(8, Math.ceil((ROUNDS * rounds) / scale));
+  const figures = [];
+  try {
+    const server = await ninefs('ninefs').start(dir);
+    try {
+      figures.push(...clients(server.address, many), mounts(server, base, many));
+    } finally {
+      server.stop();
+    }
+  } finally {
+    rmSync(base, { recursive: true, force: true });
+  }
+  const percent = (ratio) => `${ratio >= 1 ? '+' : ''}${((ratio - 1) * 100).toFixed(1)} %`;
+  if (asJson) console.log(JSON.stringify(figures, undefined, 2));
+  else {
+    const table = new Table({
+      head: ['getattr, nothing cancelled', 'without', 'with', 'costs', 'half of the blocks'],
+      style: { head: [], border: [] },
+    });
+    const us = (seconds) => `${(seconds * 1e6).toFixed(1)} us`;
+    for (const { title, without, with: other, ratio, low, high } of figures)
+      table.push([title, us(without), us(other), percent(ratio), `${percent(low)} to ${percent(high)}`]);
+    console.log(table.toString());
+    for (const { title, ratio } of figures)
+      console.log(verdict(ratio - 1 <= MOST, `${title}: ${percent(ratio)} (at most +3 %)`));
+  }
+  return figures.every(({ ratio }) => ratio - 1 <= MOST) ? 0 : 1;
+}
