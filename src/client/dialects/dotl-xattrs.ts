@@ -5,6 +5,7 @@
 import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
+import { QT } from '../../wire/p9/constants.ts';
 import type { Fid } from '../fids.ts';
 import { read, write } from '../io.ts';
 import type { DotLCalls } from './dotl-calls.ts';
@@ -15,7 +16,7 @@ const MAX = 65536;
 const XATTR = { CREATE: 1, REPLACE: 2 } as const;
 
 export async function get(calls: DotLCalls, file: Fid, name: string, signal?: AbortSignalLike): Promise<Uint8Array> {
-  const { fid, size } = await calls.xattrwalk(file, name, signal);
+  const { fid, size } = await calls.xattrwalk(file, name, signal).catch((error) => refused(file, error));
   try {
     if (size > MAX) throw new ErrnoError(errno.E2BIG, `${name || 'the list of attributes'}: ${size} bytes`);
     if (size === 0) return new Uint8Array(0);
@@ -26,6 +27,15 @@ export async function get(calls: DotLCalls, file: Fid, name: string, signal?: Ab
   } finally {
     calls.clunk(fid);
   }
+}
+
+/**
+ * A server that has to open a file for its attributes cannot open a symbolic link, and one (nfs-ganesha) says EIO. cp and
+ * the like would take that for a broken disk; without attributes is what such links are.
+ */
+function refused(file: Fid, error: unknown): never {
+  const unreachable = (file.qid.type & QT.SYMLINK) !== 0 && error instanceof ErrnoError && error.errno === errno.EIO;
+  throw unreachable ? new ErrnoError(errno.EOPNOTSUPP, 'attributes of a symbolic link') : error;
 }
 
 /** Nothing aborts the clunk that makes it so: what was interrupted before it has had no effect. */
@@ -40,7 +50,7 @@ async function put(
   const { fid } = await calls.walk(file, [], signal);
   if (fid === undefined) throw new ErrnoError(errno.EIO, 'a clone that is none');
   try {
-    await calls.xattrcreate(fid, name, value.length, flags, signal);
+    await calls.xattrcreate(fid, name, value.length, flags, signal).catch((error) => refused(file, error));
     if (value.length > 0) {
       const count = await write(calls, fid, 0, value, { inOrder: true, signal });
       if (count !== value.length) throw new ErrnoError(errno.EIO, `${name}: ${count} of ${value.length} bytes taken`);

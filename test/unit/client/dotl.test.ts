@@ -303,3 +303,19 @@ describe('readdir', () => {
     await expectEnded(client, ProtocolError);
   });
 });
+
+test.each([
+  ['a symbolic link', QT.SYMLINK, 'EOPNOTSUPP'],
+  ['a file', QT.FILE, 'EIO'],
+])('EIO for the extended attributes of %s', async (_what, type, code) => {
+  root.qid = { ...qid, type };
+  const asking = dialect.getxattr(root, 'user.a');
+  await server.serve('Txattrwalk', 'Rlerror', { ecode: errno.EIO });
+  await expect(asking).rejects.toMatchObject({ code });
+  const setting = dialect.setxattr(root, 'user.a', Buffer.from('x'), 0);
+  await server.serve('Twalk', 'Rwalk', { qids: [] });
+  await server.serve('Txattrcreate', 'Rlerror', { ecode: errno.EIO });
+  await expect(setting).rejects.toMatchObject({ code });
+  await server.serve('Tclunk', 'Rclunk', {});
+  await expectIdle(client, 1);
+});
