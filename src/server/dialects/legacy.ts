@@ -22,11 +22,14 @@ const forms: Forms = {
   toDm: (mode) => ((mode & 0o777) | ((mode & S.IFMT) === S.IFDIR ? DM.DIR : 0)) >>> 0,
   fromDm: (dm, old) => (dm & 0o777) | (old & 0o7000),
   extension: () => '',
-  /** open(9P): no more for anybody than the directory gives, and the directory's group. */
-  birth: (fid, dm, signal) =>
-    after(fid.node.getattr(GETATTR.BASIC, fid.user, signal), ({ mode, gid }) => {
+  /**
+   * open(9P): no more for anybody than the directory gives, and the directory's group. That one is for its members only:
+   * a host asks as whom it makes a file, and would let anybody in who comes with the directory's group.
+   */
+  birth: ({ node, user }, dm, signal) =>
+    after(node.getattr(GETATTR.BASIC, user, signal), ({ mode, gid }) => {
       const kept = dm & DM.DIR ? 0o777 : 0o666;
-      return { mode: dm & 0o777 & (~kept | mode), gid };
+      return { mode: dm & 0o777 & (~kept | mode), gid: user.groups.includes(gid) ? gid : user.gid };
     }),
   owners: ({ uid, gid }, names) => ({
     uid: uid === '' ? undefined : (names.uid(uid) ?? refuse(errno.EINVAL)),

@@ -58,3 +58,14 @@ test('the files are read again when they have changed, and may go', () =>
     rmSync(files.group);
     expect(users.find('', 1001)).toEqual({ uid: 1001, gid: 1001, groups: [1001], uname: '' });
   }));
+
+test('names of numbers and numbers of names, and numbers that stand for themselves', () =>
+  withFiles(({ names }) => {
+    expect([names.user(1001), names.user(0), names.user(7), names.group(29), names.group(7)]).toEqual([
+      ...['alice', 'root', '7', 'audio', '7'],
+    ]);
+    expect([names.uid('bob'), names.uid('7'), names.gid('wheel'), names.gid('100')]).toEqual([1002, 7, 10, 100]);
+    for (const none of ['', 'nobody at all', '-1', '4294967295', '99999999999', 'odd']) {
+      expect([names.uid(none), names.gid(none)]).toEqual([undefined, undefined]);
+    }
+  }));
