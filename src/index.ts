@@ -20,6 +20,7 @@ export { errno, errnoName } from './common/errno.ts';
 export { CancelledError, ConfigError, ConnectionError, ErrnoError, ProtocolError } from './common/errors.ts';
 export { type Logger, silent } from './common/log.ts';
 export {
+  type DialectName,
   hostTree,
   memoryTree,
   type ServeOptions,

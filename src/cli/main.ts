@@ -95,10 +95,11 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
 
   ninefs
     .command('serve')
-    .description('Serve a directory, or an empty tree in memory, over 9P2000.L.')
+    .description('Serve a directory, or an empty tree in memory, over 9P.')
     .argument('<tree>', 'a directory, memory: (empty, in RAM) or faults: (misbehaves, to try clients on)')
     .option('--listen <address>', 'tcp!HOST!PORT (port 0: any free one) or unix!/PATH', 'tcp!127.0.0.1!5640')
     .option('--readonly', 'refuse every change')
+    .option('--dialects <list>', 'those that are spoken, of 9P2000.L,9P2000.u,9P2000; all of them by default')
     .option('--log <file>', 'append the log to a file')
     .action(async (tree: string, flags: ServeFlags) => {
       const { serveCommand } = await import('./serve.ts');

@@ -5,7 +5,15 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ConfigError } from '../common/errors.ts';
-import { faultsTree, hostTree, memoryTree, serve, type Tree } from '../server/server.ts';
+import {
+  DIALECT_NAMES,
+  type DialectName,
+  faultsTree,
+  hostTree,
+  memoryTree,
+  serve,
+  type Tree,
+} from '../server/server.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
 import { clearSocket, untilSignal, warnWhenOpen } from './listening.ts';
 import { type Level, openLog } from './logging.ts';
@@ -14,6 +22,7 @@ import { EXIT } from './report.ts';
 export interface ServeFlags {
   listen: string;
   readonly?: true;
+  dialects?: string;
   log?: string;
   loglevel?: Level;
 }
@@ -53,15 +62,24 @@ function treeOf(text: string, readOnly: boolean): Tree {
   return hostTree(resolve(text), { readOnly });
 }
 
+function dialectsIn(list: string): DialectName[] {
+  return list.split(',').map((text) => {
+    const known = DIALECT_NAMES.find((name) => name.toLowerCase() === text.trim().toLowerCase());
+    if (known !== undefined) return known;
+    throw new ConfigError(`--dialects: there is no '${text}'; name some of ${DIALECT_NAMES.join(',')}`);
+  });
+}
+
 /** Settles with the exit code when a signal has ended the server. */
 export async function serveCommand(text: string, flags: ServeFlags): Promise<number> {
   const address = parseAddress(flags.listen, SERVE_PORT);
+  const dialects = flags.dialects === undefined ? DIALECT_NAMES : dialectsIn(flags.dialects);
   const tree = treeOf(text, flags.readonly === true);
   const log = openLog({ level: flags.loglevel ?? 'info', ...(flags.log === undefined ? {} : { file: flags.log }) });
   const ending = untilSignal();
   try {
     if (address.kind === 'unix') await clearSocket(address.path);
-    const server = await serve({ address, tree, logger: log.child('server') });
+    const server = await serve({ address, tree, dialects, logger: log.child('server') });
     warnWhenOpen(address, 'can use the tree');
     process.stdout.write(`listening on ${formatAddress(server.address)}\n`);
     const signal = await ending;

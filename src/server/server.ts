@@ -8,13 +8,13 @@ import { type Listener, listenSocket } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
-import { type DialectName, dialectsOf } from './dialects/negotiate.ts';
+import { DIALECT_NAMES, type DialectName, dialectsOf } from './dialects/negotiate.ts';
 import { Places } from './places.ts';
 import type { ServerStats } from './stats.ts';
 import type { Tree } from './tree.ts';
 import { Users } from './users.ts';
 
-export type { DialectName } from './dialects/negotiate.ts';
+export { DIALECT_NAMES, type DialectName } from './dialects/negotiate.ts';
 export type { ConnectionStats, ServerStats } from './stats.ts';
 export type { Tree } from './tree.ts';
 export { faultsTree } from './trees/faults.ts';
@@ -38,7 +38,13 @@ export class Server {
   #accepted = 0;
   #closing: Promise<void> | undefined;
 
-  constructor({ tree, logger = silent, msize = DEFAULT_MSIZE, users = new Users(), dialects }: ServerOptions) {
+  constructor({
+    tree,
+    logger = silent,
+    msize = DEFAULT_MSIZE,
+    users = new Users(),
+    dialects = DIALECT_NAMES,
+  }: ServerOptions) {
     const flushes = { received: 0, dropped: 0, aborted: 0, suppressed: 0 };
     this.#options = { tree, logger, msize, users, dialects: dialectsOf(dialects), places: new Places(), flushes };
     tree.serving?.(() => this.stats);

@@ -2,16 +2,16 @@
 // What stands before a period names the version: one that is not known is asked for again without its last part, so that
 // `9P2000.L.x` is 9P2000.L and `9P2000.x` is 9P2000, where these are offered.
 
-import { ConfigError } from '../../common/errors.ts';
+import { VERSION } from '../../wire/p9/constants.ts';
 import type { Dialect } from './dialect.ts';
 import { dotl } from './dotl.ts';
 import { dotu } from './dotu.ts';
 import { legacy } from './legacy.ts';
 
-export type DialectName = '9P2000.L' | '9P2000.u' | '9P2000';
+export const DIALECT_NAMES = [VERSION.dotl, VERSION.dotu, VERSION.legacy] as const;
+export type DialectName = (typeof DIALECT_NAMES)[number];
 
-/** All of them; a server may offer fewer. */
-export const DIALECTS: readonly Dialect[] = [dotl, dotu, legacy];
+const dialects: readonly Dialect[] = [dotl, dotu, legacy];
 
 /** The dialect, or undefined where the answer is "unknown". */
 export function agree(asked: string, offered: readonly Dialect[]): Dialect | undefined {
@@ -21,12 +21,7 @@ export function agree(asked: string, offered: readonly Dialect[]): Dialect | und
   }
 }
 
-/** The dialects of these versions, as users write them; all where none is named. Throws ConfigError. */
-export function dialectsOf(versions: readonly string[] | undefined): readonly Dialect[] {
-  if (versions === undefined) return DIALECTS;
-  return versions.map((version) => {
-    const found = DIALECTS.find((dialect) => dialect.version.toLowerCase() === version.toLowerCase());
-    if (found !== undefined) return found;
-    throw new ConfigError(`there is no dialect '${version}'; name ${DIALECTS.map((each) => each.version).join(', ')}`);
-  });
+/** The dialects of these names. */
+export function dialectsOf(names: readonly DialectName[]): readonly Dialect[] {
+  return dialects.filter(({ version }) => names.some((name) => name === version));
 }

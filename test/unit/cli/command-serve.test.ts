@@ -8,19 +8,31 @@ import { describe, expect, test } from 'vitest';
 import { ninefs, start, startServer } from '../../support/cli.ts';
 import { withTempDir } from '../../support/tempdir.ts';
 
-/** Bytes of Tversion(65536, 9P2000.L), and of the answer that a server that speaks it gives. */
-const TVERSION = Buffer.from([21, 0, 0, 0, 100, 0xff, 0xff, 0, 0, 1, 0, 8, 0, ...Buffer.from('9P2000.L')]);
+/** The bytes of Tversion(65536, version). */
+function tversion(version: string): Buffer {
+  const { length } = version;
+  return Buffer.from([13 + length, 0, 0, 0, 100, 0xff, 0xff, 0, 0, 1, 0, length, 0, ...Buffer.from(version)]);
+}
+
+/** The version that a server agrees to. */
+async function agreed(port: number, version: string): Promise<string> {
+  return (await exchange({ port }, version)).subarray(13).toString();
+}
 
 /** The type of the first answer of whoever listens there. */
-function ask(target: { port: number } | { path: string }): Promise<number> {
+async function ask(target: { port: number } | { path: string }): Promise<number> {
+  return (await exchange(target, '9P2000.L'))[4] ?? 0;
+}
+
+function exchange(target: { port: number } | { path: string }, version: string): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const socket = connect(target as { path: string });
     socket.once('error', reject);
     socket.once('data', (data) => {
       socket.destroy();
-      resolve(data[4] ?? 0);
+      resolve(data);
     });
-    socket.write(TVERSION);
+    socket.write(tversion(version));
   });
 }
 
@@ -115,4 +127,34 @@ test('warns when it can be reached from elsewhere', async () => {
   } finally {
     await server.kill();
   }
+});
+
+describe('--dialects', () => {
+  test('limits what is spoken', async () => {
+    const server = await startServer('memory:', ['--dialects', '9p2000.U,9P2000']);
+    try {
+      const port = Number(server.address.split('!')[2]);
+      expect(await agreed(port, '9P2000.L')).toBe('9P2000');
+      expect(await agreed(port, '9P2000.u')).toBe('9P2000.u');
+    } finally {
+      await server.kill();
+    }
+  });
+
+  test('all of them where nothing is said', async () => {
+    const server = await startServer('memory:');
+    try {
+      const port = Number(server.address.split('!')[2]);
+      for (const version of ['9P2000.L', '9P2000.u', '9P2000']) expect(await agreed(port, version)).toBe(version);
+    } finally {
+      await server.kill();
+    }
+  });
+
+  test('that do not exist are one line', async () => {
+    expect(await ninefs(['serve', 'memory:', '--dialects', '9P2000.L,9P2000.x'])).toMatchObject({
+      code: 2,
+      stderr: "ninefs: --dialects: there is no '9P2000.x'; name some of 9P2000.L,9P2000.u,9P2000\n",
+    });
+  });
 });
