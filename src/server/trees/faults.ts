@@ -38,7 +38,7 @@ const BYTES = ['Tread', 'Twrite'] as const;
 const MESSAGES: readonly MessageName[] = [
   ...['Twalk', 'Tgetattr', 'Tsetattr', 'Tstatfs', 'Tlopen', 'Tlcreate', 'Tread', 'Twrite', 'Tfsync', 'Treaddir'],
   ...['Tmkdir', 'Tmknod', 'Tsymlink', 'Treadlink', 'Tlink', 'Trename', 'Trenameat', 'Tremove', 'Tunlinkat'],
-  ...['Tlock', 'Tgetlock', 'Txattrwalk', 'Txattrcreate', 'Tclunk'],
+  ...['Tlock', 'Tgetlock', 'Txattrwalk', 'Txattrcreate', 'Tclunk', 'Topen', 'Tcreate', 'Tstat', 'Twstat'],
 ] as MessageName[];
 
 const ROOT: User = { uid: 0, gid: 0, groups: [0], uname: 'root' };
@@ -105,7 +105,7 @@ export function faultsTree(): Tree {
   // ---- ops
 
   const memory = memoryTree({ capacity: CAPACITY });
-  const tops = new Map<string, Inode>();
+  const tops = new Map<string, FaultyNode>();
 
   /** A directory of its own in the memory tree, with something in it to try the message on. */
   function furnish(name: string): Inode {
@@ -131,10 +131,10 @@ export function faultsTree(): Tree {
     return {
       kind: 'other',
       root(above) {
-        const node = tops.get(name) ?? furnish(name.replaceAll('/', ' '));
+        const node = tops.get(name) ?? FaultyNode.top(furnish(name.replaceAll('/', ' ')), above, at);
         tops.set(name, node);
         node.retain();
-        return new FaultyNode(node, { node, above, place: at });
+        return node;
       },
     };
   }
@@ -206,7 +206,7 @@ const slowListing: Fault = async ({ message, signal, perform }) => {
     });
   });
   if (signal.aborted) throw new CancelledError();
-  return perform(message.type === 'Treaddir' ? { ...message, count: Math.min(message.count, 256) } : message);
+  return perform('count' in message ? { ...message, count: Math.min(message.count, 256) } : message);
 };
 
 function oddities(): SynthEntries {
@@ -215,7 +215,9 @@ function oddities(): SynthEntries {
   const hostile = ['', '.', '..', '/', 'a/b', '../escape', '/etc/passwd', 'nul\0nul', '\0', 'x'.repeat(256)];
   const odd = ['good', ' ', 'new\nline', '-rf', '\u202eevil', '\x1b[31mred', 'y'.repeat(255)];
   return {
-    listing: directory(many, 0o555, { faultOf: (type) => (type === 'Treaddir' ? slowListing : undefined) }),
+    listing: directory(many, 0o555, {
+      faultOf: (type) => (type === 'Treaddir' || type === 'Tread' ? slowListing : undefined),
+    }),
     'listing.txt': text(
       () =>
         'The listing of 200 entries comes a few at a time, each lot after 50 ms. It is complete, with no name twice, also ' +

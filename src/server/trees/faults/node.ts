@@ -7,7 +7,9 @@ import type { TreeNode, User } from '../../tree.ts';
 import type { Place } from './place.ts';
 
 /** Messages that a client sends about a directory just to get into it. */
-const ENTERING: ReadonlySet<MessageName> = new Set(['Tgetattr', 'Tlopen', 'Tclunk', 'Tstatfs', 'Txattrwalk']);
+const ENTERING: ReadonlySet<MessageName> = new Set([
+  ...(['Tgetattr', 'Tlopen', 'Tclunk', 'Tstatfs', 'Txattrwalk', 'Tstat', 'Topen'] as const),
+]);
 
 /** The signals of methods that answer at once are never looked at. */
 type Signal = Parameters<TreeNode['walk']>[2];
@@ -16,16 +18,31 @@ interface Top {
   readonly node: TreeNode;
   readonly above: TreeNode;
   readonly place: Place;
+  /** One for each inner node: the server knows a file again by its node. */
+  readonly nodes: WeakMap<TreeNode, FaultyNode>;
 }
 
 export class FaultyNode implements TreeNode {
   readonly #inner: TreeNode;
   readonly #top: Top;
 
-  /** Takes over the reference to `inner`. */
-  constructor(inner: TreeNode, top: Top) {
+  private constructor(inner: TreeNode, top: Top) {
     this.#inner = inner;
     this.#top = top;
+  }
+
+  /** The top of a part. */
+  static top(node: TreeNode, above: TreeNode, place: Place): FaultyNode {
+    return FaultyNode.#of(node, { node, above, place, nodes: new WeakMap() });
+  }
+
+  /** Takes over the reference to `inner`. */
+  static #of(inner: TreeNode, top: Top): FaultyNode {
+    const known = top.nodes.get(inner);
+    if (known !== undefined) return known;
+    const node = new FaultyNode(inner, top);
+    top.nodes.set(inner, node);
+    return node;
   }
 
   get qid() {
@@ -50,7 +67,7 @@ export class FaultyNode implements TreeNode {
       above.retain();
       return above;
     }
-    return new FaultyNode(await this.#inner.walk(name, user, signal), this.#top);
+    return FaultyNode.#of(await this.#inner.walk(name, user, signal), this.#top);
   }
 
   getattr(...args: Parameters<TreeNode['getattr']>) {
@@ -71,7 +88,7 @@ export class FaultyNode implements TreeNode {
 
   async create(...args: Parameters<TreeNode['create']>) {
     const { node, file } = await this.#inner.create(...args);
-    return { node: new FaultyNode(node, this.#top), file };
+    return { node: FaultyNode.#of(node, this.#top), file };
   }
   mkdir(...args: Parameters<TreeNode['mkdir']>) {
     return this.#inner.mkdir(...args);
