@@ -145,7 +145,6 @@ export class Requests {
     ) {
       const tag = this.#tags.take();
       if (tag === undefined) return;
-      this.#flushes.reused(tag);
       this.#dispatch(this.#queue.shift()!, tag);
     }
   }
@@ -163,6 +162,7 @@ export class Requests {
       return;
     }
     request.become('sent');
+    this.#flushes.reused(tag);
     this.#byTag.set(tag, request);
     this.#sent++;
     if (this.#options.timeout > 0) request.sentAt = performance.now();

@@ -1,6 +1,6 @@
 // A server's book of what it was asked and what it has said: checks, message by message, what a client owes to every
-// server. No tag again before its reply and the reply of its flush, one Tflush a request and none for Tclunk, no fid that
-// the server does not know, no Tclunk while a request names the fid, no number again before Rclunk.
+// server. No tag again before its reply and the reply of its flush, one Tflush a request and none for Tclunk or Tremove, no
+// fid that the server does not know, no Tclunk while a request names the fid, no number again before Rclunk or Rremove.
 
 import type { Message } from '../../../src/wire/p9/messages.ts';
 
@@ -21,8 +21,10 @@ const isOver = (entry: Entry): boolean => (entry.flushTag === undefined ? entry.
 const isOpen = (entry: Entry): boolean => !entry.answered && !entry.flushAnswered;
 
 function fidsOf(message: Message): { fids: number[]; newfid?: number } {
-  if (message.type === 'Twalk') return { fids: [message.fid], newfid: message.newfid };
+  if (message.type === 'Tattach') return { fids: [], newfid: message.fid };
+  if (message.type === 'Twalk' || message.type === 'Txattrwalk') return { fids: [message.fid], newfid: message.newfid };
   if (message.type === 'Tmkdir') return { fids: [message.dfid] };
+  if (message.type === 'Trename') return { fids: [message.fid, message.dfid] };
   return 'fid' in message && typeof message.fid === 'number' ? { fids: [message.fid] } : { fids: [] };
 }
 
@@ -60,9 +62,11 @@ export class Book {
     else this.#request(message);
   }
 
-  answer(entry: Entry, ok: boolean): void {
+  /** `made`: the fid that the request was to make exists. */
+  answer(entry: Entry, ok: boolean, made = ok): void {
     entry.answered = true;
-    if (ok && entry.newfid !== undefined) this.fids.add(entry.newfid);
+    if (made && entry.newfid !== undefined) this.fids.add(entry.newfid);
+    if (ok && entry.message.type === 'Tremove') this.fids.delete(entry.message.fid);
   }
 
   answerFlush(entry: Entry): void {
@@ -70,10 +74,10 @@ export class Book {
     this.#flushes.delete(entry.flushTag as number);
   }
 
-  answerClunk(at: number): { tag: number; known: boolean } {
+  answerClunk(at: number): { tag: number; fid: number; known: boolean } {
     const [clunk] = this.clunks.splice(at, 1);
     if (clunk === undefined) throw new Error('no such clunk');
-    return { tag: clunk.tag, known: this.fids.delete(clunk.fid) };
+    return { ...clunk, known: this.fids.delete(clunk.fid) };
   }
 
   #request(message: Message): void {
@@ -83,6 +87,7 @@ export class Book {
     for (const fid of fids) {
       check(this.fids.has(fid), `${type} names fid ${fid}, which does not exist`);
       check(!this.#isClunking(fid), `${type} names fid ${fid}, whose Tclunk came before`);
+      check(!this.#isBeingRemoved(fid), `${type} names fid ${fid}, whose Tremove came before`);
     }
     if (newfid !== undefined) {
       check(!this.fids.has(newfid), `newfid ${newfid} is in use`);
@@ -107,6 +112,7 @@ export class Book {
     const entry = this.byTag.get(oldtag);
     if (entry === undefined) throw new Error(`Tflush of tag ${oldtag}, which was never used`);
     check(entry.flushTag === undefined, `a second Tflush of tag ${oldtag}`);
+    check(entry.message.type !== 'Tremove', `a Tflush of a Tremove`);
     entry.flushTag = tag;
     this.#flushes.set(tag, entry);
   }
@@ -121,6 +127,10 @@ export class Book {
 
   #isClunking(fid: number): boolean {
     return this.clunks.some((clunk) => clunk.fid === fid);
+  }
+
+  #isBeingRemoved(fid: number): boolean {
+    return this.open.some(({ message }) => message.type === 'Tremove' && message.fid === fid);
   }
 
   #freeTag(tag: number, type: string): void {

@@ -4,37 +4,43 @@
 
 import { vi } from 'vitest';
 import type { Fid } from '../../../src/client/fids.ts';
-import { Abort } from '../../../src/common/abort.ts';
-import { CancelledError, ErrnoError } from '../../../src/common/errors.ts';
-import { type Attached, attached, getattr, qid, turn } from '../scripted.ts';
+import { Abort, type AbortSignalLike } from '../../../src/common/abort.ts';
+import { ErrnoError } from '../../../src/common/errors.ts';
+import { type Attached, attached, turn } from '../scripted.ts';
 import { Book, type Entry } from './book.ts';
+import { indexOf, type Kind, type KindOfCall, kinds, READ } from './kinds.ts';
 import { type Limits, type ModelCall, type Outcome, Reference } from './reference.ts';
-
-export type Kind = 'getattr' | 'walk' | 'read' | 'write' | 'mkdir';
+import { type Forbidden, forbidden, type How, pick, Whims } from './whims.ts';
 
 /** Numbers choose among what there is; where there is nothing, the step is none. `now`: before anything sent arrives. */
 export type Step = { now: boolean; pick: number } & (
-  | { do: 'call'; kind: Kind; shares: boolean; fid: number }
+  | { do: 'call'; kind: Kind; shares: boolean; platform: boolean; fid: number }
   | { do: 'abort'; dying: boolean }
-  | { do: 'die' | 'clunk' | 'late' | 'rflush' | 'rclunk' | 'hangUp' | 'again' | 'stray' }
-  | { do: 'reply'; ok: boolean }
+  | { do: 'reply'; how: How }
+  | { do: 'rflush'; ok: boolean }
   | { do: 'time'; ms: number }
+  | { do: 'die' | 'clunk' | 'late' | 'rclunk' | 'hangUp' | 'stray' }
+  | { do: Forbidden }
 );
 
 export interface World {
   limits: Limits;
   chunks: [number[], number[]];
   steps: Step[];
+  /** How it comes to its end: the server answers everything after all, or says nothing more and all callers give up. */
+  end: 'answers' | 'silence';
 }
 
 /** A caller's signal, and what may be learnt later of its caller: it is being killed. */
 interface Caller {
-  signal: Abort;
+  signal: AbortSignalLike;
+  abort(reason: unknown): void;
   reason: { dying: boolean; onDying?: () => void };
 }
 
 interface Call {
   model: ModelCall;
+  kind: KindOfCall;
   caller: Caller;
   outcome: Outcome | undefined;
   over: number;
@@ -43,24 +49,44 @@ interface Call {
 }
 
 /** What a server does on purpose with what the client has seen, and what takes time. */
-const AFTER_ALL: ReadonlySet<Step['do']> = new Set(['time', 'late', 'again', 'stray', 'hangUp']);
+const AFTER_ALL: ReadonlySet<Step['do']> = new Set<Step['do']>([
+  ...(['time', 'late', 'stray', 'hangUp'] as const),
+  ...forbidden,
+]);
 
-const READ = 64;
 const FREE = 0xee;
+
+function newCaller(platform: boolean): Caller {
+  const reason = { dying: false };
+  if (platform) {
+    const controller = new AbortController();
+    return { signal: controller.signal, abort: (why) => controller.abort(why), reason };
+  }
+  const signal = new Abort();
+  return { signal, abort: (why) => signal.abort(why), reason };
+}
+
+/** What the programs of a run came to, by name: how often. A run that never comes to something does not test it. */
+export type Tally = Map<string, number>;
 
 export class Program {
   readonly #world: World;
+  readonly #tally: Tally;
   readonly #model: Reference;
   #there!: Attached;
   #book!: Book;
+  #whims!: Whims;
   #calls: Call[] = [];
   #held: Fid[] = [];
+  /** Fids that end with a call, and the call. */
+  #ending = new Map<number, ModelCall>();
   /** What the client will have seen when the messages on their way have arrived. */
   #arriving: (() => void)[] = [];
   #fault: Error | undefined;
 
-  constructor(world: World) {
+  constructor(world: World, tally: Tally) {
     this.#world = world;
+    this.#tally = tally;
     this.#model = new Reference(world.limits);
   }
 
@@ -69,6 +95,15 @@ export class Program {
     const cut = { chunks: chunks[0] };
     this.#there = await attached({ msize: 4096, requests: limits, cut: [cut, { chunks: chunks[1] }] });
     this.#book = new Book(this.#there.root.number);
+    this.#whims = new Whims({
+      server: this.#there.server,
+      book: this.#book,
+      model: this.#model,
+      ending: this.#ending,
+      callOf: (entry) => this.#of(entry),
+      arrives: (seen) => this.#arriving.push(seen),
+      count: (what) => this.#count(what),
+    });
     this.#there.server.answer = (message) => {
       try {
         this.#book.receive(message);
@@ -84,13 +119,21 @@ export class Program {
     }
     await this.#settle();
     await this.#finish();
+    this.#count('programs');
+    this.#count('Tflush', this.#model.flushed);
+    this.#count('late replies', this.#model.lateReplies);
+    for (const { model } of this.#calls) this.#count(`calls: ${model.outcome}`);
+  }
+
+  #count(what: string, times = 1): void {
+    this.#tally.set(what, (this.#tally.get(what) ?? 0) + times);
   }
 
   #step(step: Step): void {
     const { server, client } = this.#there;
     switch (step.do) {
       case 'call':
-        this.#call(step.kind, step.shares, step.fid);
+        this.#call(step);
         return;
       case 'abort':
         this.#abort(pick(this.#abortable, step.pick), step.dying);
@@ -99,30 +142,25 @@ export class Program {
         this.#die(pick(this.#calls, step.pick));
         return;
       case 'clunk': {
-        const fid = pick(this.#held, step.pick);
-        if (fid === undefined) return;
-        this.#held.splice(this.#held.indexOf(fid), 1);
-        this.#there.calls.clunk(fid);
+        const fid = this.#take(this.#held, step.pick);
+        if (fid !== undefined) this.#there.calls.clunk(fid);
         return;
       }
       case 'reply':
-        this.#reply(pick(this.#book.open, step.pick), step.ok);
+        this.#whims.reply(pick(this.#book.open, step.pick), step.how);
         return;
       case 'rflush':
-        this.#rflush(pick(this.#book.flushing, step.pick));
+        this.#whims.rflush(pick(this.#book.flushing, step.pick), step.ok);
         return;
       case 'rclunk':
-        this.#rclunk(step.pick);
+        this.#whims.rclunk(step.pick);
         return;
       case 'time':
         vi.advanceTimersByTime(step.ms);
         this.#model.advance(step.ms);
         return;
       case 'late':
-        this.#late(pick(this.#book.flushed, step.pick));
-        return;
-      case 'again':
-        this.#again(pick(this.#answeredTwice, step.pick));
+        this.#whims.late(pick(this.#book.flushed, step.pick));
         return;
       case 'stray':
         if (client.error !== undefined) return;
@@ -132,45 +170,53 @@ export class Program {
       case 'hangUp':
         server.hangUp();
         this.#arriving.push(() => this.#model.end());
+        return;
+      default:
+        this.#whims.forbidden(step.do, step.pick);
     }
   }
 
   // --- the client's side ---
 
-  #call(kind: Kind, shares: boolean, fidIndex: number): void {
-    const last = this.#calls.at(-1)?.caller;
-    const caller = shares && last !== undefined ? last : { signal: new Abort(), reason: { dying: false } };
+  #call(step: Extract<Step, { do: 'call' }>): void {
+    const kind = kinds[step.kind];
     const { calls, root, client } = this.#there;
-    const fid = pick([root, ...this.#held], fidIndex) ?? root;
+    let fid = pick([root, ...this.#held], step.fid) ?? root;
+    if (kind.ends) {
+      // an awaited clunk is for a fid that nothing names
+      const own = this.#held.filter(({ uses }) => step.kind !== 'commit' || uses === 0);
+      const ended = this.#take(own, step.fid);
+      if (ended === undefined) return;
+      this.#held.splice(this.#held.indexOf(ended), 1);
+      fid = ended;
+    }
+    const last = this.#calls.at(-1)?.caller;
+    const caller = step.shares && last !== undefined ? last : newCaller(step.platform);
     // the end of a connection is noticed with the message that causes it
-    const model = this.#model.call(kind === 'write' || kind === 'mkdir', caller.signal.aborted);
-    const call: Call = { model, caller, outcome: undefined, over: 0, taken: 0, buffer: undefined };
+    const model = this.#model.call(kind, caller.signal.aborted);
+    const buffer = kind.buffer && Buffer.alloc(READ);
+    const call: Call = { model, kind, caller, outcome: undefined, over: 0, taken: 0, buffer };
     this.#calls.push(call);
-    const index = model.index;
-    const { signal } = caller;
-    const name = `n${index}`;
-    const data = Buffer.alloc(5, index);
-    const over = () => this.#over(call);
-    const taken = () => call.taken++;
-    const make: Record<Kind, () => Promise<unknown>> = {
-      getattr: () => calls.getattr(fid, index, signal),
-      walk: async () => {
-        const walked = await calls.walk(fid, [name], signal);
-        if (walked.fid !== undefined) this.#held.push(walked.fid);
-      },
-      read: async () => {
-        call.buffer = Buffer.alloc(READ);
-        const count = await calls.read(fid, index, call.buffer, over, signal);
-        if (count !== READ) throw new Error(`read ${count} bytes`);
-      },
-      write: () =>
-        client.requests.call('Twrite', { fid: fid.number, offset: index, data }, { fids: [fid], taken, over, signal }),
-      mkdir: () => calls.mkdir(fid, name, index, 0, signal),
-    };
-    make[kind]().then(
-      () => this.#settled(call, 'ok'),
-      (error: unknown) => this.#settled(call, outcomeOf(error, client.error)),
-    );
+    if (kind.ends) this.#ending.set(fid.number, model);
+    const other = pick([root, ...this.#held], step.pick) ?? root;
+    kind
+      .start({
+        calls,
+        index: model.index,
+        fid,
+        other,
+        signal: caller.signal,
+        buffer,
+        over: () => this.#over(call),
+        taken: () => call.taken++,
+        made: (made) => {
+          if (made !== undefined) this.#held.push(made);
+        },
+      })
+      .then(
+        () => this.#settled(call, 'ok'),
+        (error: unknown) => this.#settled(call, outcomeOf(error, client.error)),
+      );
   }
 
   #settled(call: Call, outcome: Outcome | undefined): void {
@@ -194,7 +240,7 @@ export class Program {
     const { caller } = call;
     for (const each of this.#calls) if (each.caller === caller) this.#model.abort(each.model, dying);
     caller.reason.dying = dying;
-    caller.signal.abort(caller.reason);
+    caller.abort(caller.reason);
   }
 
   #die(call: Call | undefined): void {
@@ -205,69 +251,12 @@ export class Program {
     caller.reason.onDying?.();
   }
 
-  // --- the server's side ---
-
-  /** Which call a request belongs to: each carries its index in a field that the server ignores. */
+  /** Which call a request belongs to. */
   #of({ message }: Entry): ModelCall {
-    let index: number;
-    if (message.type === 'Tgetattr') index = message.mask;
-    else if (message.type === 'Twalk') index = Number(message.names[0]?.slice(1));
-    else if (message.type === 'Tread' || message.type === 'Twrite') index = message.offset;
-    else if (message.type === 'Tmkdir') index = message.mode;
-    else throw new Error(`nobody asked ${message.type}`);
-    return this.#calls[index]!.model;
-  }
-
-  #reply(entry: Entry | undefined, ok: boolean): void {
-    if (entry === undefined) return;
-    this.#book.answer(entry, ok);
-    this.#say(entry, ok);
-    this.#arriving.push(() => this.#model.reply(this.#of(entry), ok ? 'ok' : 'refused'));
-  }
-
-  #say({ tag, message }: Entry, ok: boolean): void {
-    const { server } = this.#there;
-    if (!ok) server.reply(tag, 'Rlerror', { ecode: 2 });
-    else if (message.type === 'Tgetattr') server.reply(tag, 'Rgetattr', getattr);
-    else if (message.type === 'Twalk') server.reply(tag, 'Rwalk', { qids: [qid] });
-    else if (message.type === 'Tread') server.reply(tag, 'Rread', { data: Buffer.alloc(message.count, 1) });
-    else if (message.type === 'Twrite') server.reply(tag, 'Rwrite', { count: message.data.length });
-    else server.reply(tag, 'Rmkdir', { qid });
-  }
-
-  #rflush(entry: Entry | undefined): void {
-    if (entry === undefined) return;
-    this.#book.answerFlush(entry);
-    this.#there.server.reply(entry.flushTag as number, 'Rflush', {});
-    this.#arriving.push(() => this.#model.flushed(this.#of(entry)));
-  }
-
-  #rclunk(at: number): void {
-    const { clunks } = this.#book;
-    if (clunks.length === 0) return;
-    const { tag, known } = this.#book.answerClunk(at % clunks.length);
-    if (known) this.#there.server.reply(tag, 'Rclunk', {});
-    else this.#there.server.reply(tag, 'Rlerror', { ecode: 9 });
-  }
-
-  #late(entry: Entry | undefined): void {
-    if (entry === undefined) return;
-    entry.late = true;
-    this.#say(entry, true);
-    this.#arriving.push(() => {
-      this.#model.lateReplies++;
-    });
-  }
-
-  /** Answered, with the flush still open: a second reply is one too many. */
-  get #answeredTwice(): Entry[] {
-    return this.#book.flushing.filter(({ answered }) => answered);
-  }
-
-  #again(entry: Entry | undefined): void {
-    if (entry === undefined) return;
-    this.#say(entry, true);
-    this.#arriving.push(() => this.#model.end());
+    const index = indexOf(message);
+    const call = index === undefined ? this.#ending.get((message as { fid: number }).fid) : this.#calls[index]?.model;
+    if (call === undefined) throw new Error(`${message.type} of no call`);
+    return call;
   }
 
   // --- comparing ---
@@ -284,12 +273,14 @@ export class Program {
     const { client } = this.#there;
     const model = this.#model;
     same('ended', client.error !== undefined, model.ended);
-    const { tags, reserveTags, queued, quarantine, lateReplies } = client.stats;
+    const { tags, reserveTags, queued, quarantine, lateReplies, flushes } = client.stats;
     same('tags', tags, model.tags);
     same('queued', queued, model.queued);
     same('quarantine', quarantine, model.quarantine);
+    if (quarantine > 0) this.#count('looks at a quarantine');
     same('reserve tags', reserveTags, model.ended ? 0 : model.flushes + this.#book.clunks.length);
     same('late replies', lateReplies, model.lateReplies);
+    same('flushes', flushes, model.flushed);
     for (const { model: wanted, outcome, over, taken, buffer, caller } of this.#calls) {
       const what = `call ${wanted.index} (${wanted.state}, ${caller.signal.aborted ? 'aborted' : 'not aborted'})`;
       same(`${what}: outcome`, outcome, wanted.outcome);
@@ -305,24 +296,16 @@ export class Program {
     }
   }
 
-  /** Everything is answered after all; then nothing may be left. */
+  /** Everybody gets an outcome; then nothing may be left. */
   async #finish(): Promise<void> {
     const { client, root } = this.#there;
-    for (let rounds = 0; this.#isBusy; rounds++) {
-      if (rounds > 1000) throw new Error('it does not come to an end');
-      // every other flush that is still open is answered by the reply first
-      for (const [i, entry] of this.#book.open.entries()) {
-        if (entry.flushTag === undefined || (i + rounds) % 2 === 0) this.#reply(entry, i % 3 !== 0);
-      }
-      for (const entry of this.#book.flushing) this.#rflush(entry);
-      while (this.#book.clunks.length > 0) this.#rclunk(0);
-      await this.#settle();
-    }
+    if (this.#world.end === 'answers') await this.#answerAll();
+    else await this.#giveUpAll();
     for (const { model, outcome } of this.#calls) {
       if (outcome === undefined) throw new Error(`call ${model.index} never settled`);
     }
-    same('timers', vi.getTimerCount(), 0);
-    if (!this.#model.ended) {
+    if (!this.#model.ended && this.#world.end === 'answers') {
+      same('timers', vi.getTimerCount(), this.#world.limits.timeout > 0 ? 1 : 0);
       same('fids', client.stats.fids, { live: 1 + this.#held.length, quarantine: 0 });
       const mine = [root, ...this.#held].map((fid) => fid.number as number).sort((a, b) => a - b);
       same(
@@ -332,22 +315,62 @@ export class Program {
       );
     }
     client.close();
+    await turn();
+    const { tags, reserveTags, queued, quarantine } = client.stats;
+    same('left', { tags, reserveTags, queued, quarantine }, { tags: 0, reserveTags: 0, queued: 0, quarantine: 0 });
+    same('timers in the end', vi.getTimerCount(), 0);
+  }
+
+  /** The server answers after all. */
+  async #answerAll(): Promise<void> {
+    for (let rounds = 0; this.#isBusy; rounds++) {
+      if (rounds > 1000) throw new Error('it does not come to an end');
+      // every other flush that is still open is answered by the reply first
+      for (const [i, entry] of this.#book.open.entries()) {
+        if (entry.flushTag === undefined || (i + rounds) % 2 === 0)
+          this.#whims.reply(entry, i % 3 !== 0 ? 'ok' : 'refused');
+      }
+      for (const entry of this.#book.flushing) this.#whims.rflush(entry, true);
+      while (this.#book.clunks.length > 0) this.#whims.rclunk(0);
+      await this.#settle();
+    }
+  }
+
+  /** The server says nothing any more; whoever waits gives up, and has an answer in time all the same. */
+  async #giveUpAll(): Promise<void> {
+    // an abort is that of all who share the signal
+    while (this.#abortable.length > 0) this.#abort(this.#abortable[0], false);
+    await this.#settle();
+    // what was queued may be sent when others go into quarantine, and has the same time then
+    const { flushTimeout } = this.#world.limits;
+    vi.advanceTimersByTime(flushTimeout);
+    this.#model.advance(flushTimeout);
+    await this.#settle();
   }
 
   get #isBusy(): boolean {
     if (this.#model.ended) return false;
     return this.#book.open.length + this.#book.flushing.length + this.#book.clunks.length + this.#model.queued > 0;
   }
+
+  #take(from: Fid[], index: number): Fid | undefined {
+    const fid = pick(from, index);
+    if (fid !== undefined) from.splice(from.indexOf(fid), 1);
+    return fid;
+  }
 }
+
+const OUTCOMES: Readonly<Record<string, Outcome>> = {
+  'CancelledError EINTR': 'cancelled',
+  'CancelledError ETIMEDOUT': 'timed out',
+  'ErrnoError ENOENT': 'refused',
+  'ErrnoError ENAMETOOLONG': 'impossible',
+};
 
 function outcomeOf(error: unknown, ended: Error | undefined): Outcome | undefined {
-  if (error instanceof CancelledError) return error.code === 'EINTR' ? 'cancelled' : undefined;
-  if (error instanceof ErrnoError) return error.code === 'ENOENT' ? 'refused' : undefined;
-  return error === ended ? 'ended' : undefined;
-}
-
-function pick<T>(from: readonly T[], index: number): T | undefined {
-  return from[index % Math.max(1, from.length)];
+  if (error === ended) return 'ended';
+  if (error instanceof ErrnoError) return OUTCOMES[`${error.name} ${error.code}`];
+  return undefined;
 }
 
 function same(what: string, got: unknown, wanted: unknown): void {

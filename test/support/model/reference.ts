@@ -2,7 +2,7 @@
 // flushing, answered, abandoned or over, and time passes. It knows nothing of src/client and is compared with it step by step.
 
 export type State = 'queued' | 'sent' | 'flushing' | 'answered' | 'abandoned' | 'over';
-export type Outcome = 'ok' | 'refused' | 'cancelled' | 'ended';
+export type Outcome = 'ok' | 'refused' | 'cancelled' | 'timed out' | 'impossible' | 'ended';
 
 export interface Limits {
   tagWindow: number;
@@ -10,18 +10,35 @@ export interface Limits {
   maxQuarantine: number;
   flushTimeout: number;
   dyingTimeout: number;
+  /** 0: none. */
+  timeout: number;
+}
+
+/** How often requests are looked at that have waited too long. */
+const sweepOf = (timeout: number): number => Math.max(10, timeout / 8);
+
+/** What there is to know of a call beforehand. */
+export interface CallKind {
+  readonly effects: boolean;
+  readonly unflushable?: 'Tremove' | 'Tclunk';
+  readonly impossible?: true;
 }
 
 export interface ModelCall {
   readonly index: number;
-  readonly hasSideEffects: boolean;
+  readonly kind: CallKind;
   state: State;
   outcome: Outcome | undefined;
+  /** What it comes to if its flush is answered by nothing else. */
+  giveUp: Outcome;
   /** The server is done with it: its buffer is the caller's again. */
   done: boolean;
   /** Answered, and its flush is not in time. */
   overdue: boolean;
-  /** Until when the flush may be answered, and the order in which equal times come. */
+  /** When it was sent, and the order in which it was. */
+  sentAt: number;
+  place: number;
+  /** Until when the flush (or what cannot be flushed) may be answered, and the order in which equal times come. */
   due: number;
   armed: number;
 }
@@ -30,73 +47,90 @@ export class Reference {
   readonly calls: ModelCall[] = [];
   ended = false;
   lateReplies = 0;
+  /** Tflushes ever. */
+  flushed = 0;
   #queue: ModelCall[] = [];
   #now = 0;
-  #armed = 0;
+  #order = 0;
+  #sweep: number;
   readonly #limits: Limits;
 
   constructor(limits: Limits) {
     this.#limits = limits;
+    this.#sweep = limits.timeout > 0 ? sweepOf(limits.timeout) : Number.POSITIVE_INFINITY;
   }
 
   get queued(): number {
     return this.#queue.length;
   }
 
-  count(...states: State[]): number {
-    return this.calls.filter(({ state }) => states.includes(state)).length;
-  }
-
   get tags(): number {
-    return this.count('sent', 'flushing', 'answered', 'abandoned');
+    return this.#ordinary(['sent', 'flushing', 'answered', 'abandoned']).length;
   }
 
   get flushes(): number {
-    return this.count('flushing', 'answered', 'abandoned');
+    return this.#ordinary(['flushing', 'answered', 'abandoned']).length;
   }
 
   get quarantine(): number {
-    return this.count('abandoned') + this.calls.filter(({ state, overdue }) => state === 'answered' && overdue).length;
+    return this.#ordinary(['abandoned']).length + this.#ordinary(['answered']).filter(({ overdue }) => overdue).length;
+  }
+
+  #ordinary(states: readonly State[]): ModelCall[] {
+    return this.calls.filter(({ state, kind }) => states.includes(state) && kind.unflushable !== 'Tclunk');
   }
 
   /** A call; with a signal that was aborted before, or on a dead connection, it is over at once. */
-  call(hasSideEffects: boolean, aborted: boolean): ModelCall {
-    const index = this.calls.length;
+  call(kind: CallKind, aborted: boolean): ModelCall {
     const call: ModelCall = {
-      index,
-      hasSideEffects,
+      index: this.calls.length,
+      kind,
       state: 'queued',
       outcome: undefined,
+      giveUp: 'cancelled',
       done: false,
       overdue: false,
+      sentAt: 0,
+      place: 0,
       due: Number.POSITIVE_INFINITY,
       armed: 0,
     };
     this.calls.push(call);
     if (this.ended) this.#over(call, 'ended');
-    else if (aborted) this.#over(call, 'cancelled');
+    else if (aborted && kind.unflushable === undefined) this.#over(call, 'cancelled');
     else {
-      this.#queue.push(call);
+      if (aborted) this.#arm(call, this.#now + this.#limits.flushTimeout);
+      // clunks have tags of their own, and do not wait for others
+      if (kind.unflushable === 'Tclunk') this.#send(call);
+      else this.#queue.push(call);
       this.#pump();
     }
     return call;
   }
 
   abort(call: ModelCall, dying: boolean): void {
-    if (call.state === 'queued') {
+    if (call.kind.unflushable !== undefined) {
+      if (call.state !== 'over') this.#arm(call, this.#now + this.#limits.flushTimeout);
+    } else if (call.state === 'queued') {
       this.#queue.splice(this.#queue.indexOf(call), 1);
       this.#over(call, 'cancelled');
-    } else if (call.state === 'sent') {
-      call.state = 'flushing';
-      this.#arm(call, this.#now + this.#limits.flushTimeout);
+    } else {
+      if (call.state === 'sent') this.#flush(call, 'cancelled');
       if (dying) this.die(call);
     }
+  }
+
+  #flush(call: ModelCall, giveUp: Outcome): void {
+    call.state = 'flushing';
+    call.giveUp = giveUp;
+    this.flushed++;
+    this.#arm(call, this.#now + this.#limits.flushTimeout);
   }
 
   /** The caller of an aborted call is being killed. */
   die(call: ModelCall): void {
     const soon = this.#now + this.#limits.dyingTimeout;
-    if (call.state === 'flushing' && !call.hasSideEffects && soon < call.due) this.#arm(call, soon);
+    if (call.state === 'flushing' && !call.kind.effects && soon < call.due) this.#arm(call, soon);
   }
 
   /** The client has got the reply. */
@@ -115,8 +149,8 @@ export class Reference {
   }
 
   /** The client has got Rflush. */
-  flushed(call: ModelCall): void {
-    this.#over(call, 'cancelled');
+  rflush(call: ModelCall): void {
+    this.#over(call, call.giveUp);
     this.#pump();
   }
 
@@ -124,11 +158,14 @@ export class Reference {
     const until = this.#now + ms;
     while (!this.ended) {
       const next = this.calls
-        .filter(({ state, due }) => (state === 'flushing' || state === 'answered') && due <= until)
+        .filter(({ state, due }) => state !== 'over' && due <= until)
         .sort((a, b) => a.due - b.due || a.armed - b.armed)[0];
-      if (next === undefined) break;
-      this.#now = next.due;
-      this.#late(next);
+      const at = Math.min(next?.due ?? Number.POSITIVE_INFINITY, this.#sweep);
+      if (at > until) break;
+      this.#now = at;
+      // the clock of the sweep is the older one
+      if (this.#sweep === at) this.#sweepNow();
+      else if (next !== undefined) this.#late(next);
     }
     this.#now = until;
   }
@@ -139,15 +176,29 @@ export class Reference {
     for (const call of this.calls) if (call.state !== 'over') this.#over(call, 'ended');
   }
 
+  /** `timeout` flushes what has waited too long. */
+  #sweepNow(): void {
+    const { timeout } = this.#limits;
+    this.#sweep += sweepOf(timeout);
+    const late = this.#ordinary(['sent']).filter(({ sentAt }) => sentAt < this.#now - timeout);
+    for (const call of late.sort((a, b) => a.place - b.place)) {
+      if (call.kind.unflushable === undefined) this.#flush(call, 'timed out');
+      else {
+        this.end();
+        return;
+      }
+    }
+  }
+
   #late(call: ModelCall): void {
     call.due = Number.POSITIVE_INFINITY;
-    if (call.state === 'flushing' && call.hasSideEffects) {
+    if (call.kind.unflushable !== undefined || (call.state === 'flushing' && call.kind.effects)) {
       this.end();
       return;
     }
     if (call.state === 'flushing') {
       call.state = 'abandoned';
-      call.outcome = 'cancelled';
+      call.outcome = call.giveUp;
     }
     call.overdue = true;
     if (this.quarantine > this.#limits.maxQuarantine) this.end();
@@ -156,7 +207,7 @@ export class Reference {
 
   #arm(call: ModelCall, due: number): void {
     call.due = due;
-    call.armed = this.#armed++;
+    call.armed = this.#order++;
   }
 
   #over(call: ModelCall, outcome: Outcome): void {
@@ -165,11 +216,18 @@ export class Reference {
     call.done = true;
   }
 
+  #send(call: ModelCall): void {
+    call.state = 'sent';
+    call.sentAt = this.#now;
+    call.place = this.#order++;
+    if (call.kind.impossible) this.#over(call, 'impossible');
+  }
+
   #pump(): void {
     const { tagWindow, maxInFlight } = this.#limits;
     while (this.#queue.length > 0 && this.tags < tagWindow && this.tags - this.quarantine < maxInFlight) {
       const call = this.#queue.shift();
-      if (call !== undefined) call.state = 'sent';
+      if (call !== undefined) this.#send(call);
     }
   }
 }
