@@ -6,15 +6,14 @@ import type { ConnectionStats } from '../client/connection.ts';
 import { connect, type Session } from '../client/session.ts';
 import { ConfigError, ConnectionError, ErrnoError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
-import { serveDevice } from '../fuse/drivers/device.ts';
 import type { SessionEnd, SessionStats } from '../fuse/session.ts';
 import { formatAddress } from '../transport/address.ts';
-import { MAX_PAGES, PAGE } from '../wire/fuse/constants.ts';
 import { isDirectory } from './attrs.ts';
 import { Bridge } from './bridge.ts';
 import { cachePolicy } from './cache.ts';
+import { serveMount } from './driver.ts';
 import { fileSystem } from './filesystem.ts';
-import { completeSettings, type GivenSettings, type MountSettings } from './settings.ts';
+import { checkDriver, completeSettings, type GivenSettings, type MountSettings } from './settings.ts';
 import { Users } from './users.ts';
 
 export type MountEnd = SessionEnd;
@@ -43,6 +42,7 @@ export interface Mount {
 /** Rejects with ConfigError, ConnectionError, ProtocolError or CancelledError, each with the one line that says why. */
 export async function mount(given: GivenSettings): Promise<Mount> {
   const settings = completeSettings(given);
+  checkDriver(settings);
   const log = settings.childLogger ?? ((): Logger => settings.logger);
   const session = await connect(settings.address, {
     version: settings.version,
@@ -72,34 +72,12 @@ async function mountSession(
   const policy = cachePolicy(settings.cache);
   const logger = log('bridge');
   const bridge = new Bridge({ session, users, rootStat, policy, ids: settings, logger });
-  const served = await serveDevice({
-    operations: fileSystem(bridge),
-    settings: { ...policy.fuse, posixLocks: settings.locks && session.dialect.hasLocks },
-    intr: settings.intr,
-    intrgrace: settings.intrGrace,
-    logger: log('fuse'),
-    mount: {
-      mountpoint: settings.mountpoint,
-      source: settings.source,
-      readOnly: settings.readOnly,
-      allowOther: settings.allowOther,
-      // with one attach for all callers only the kernel can tell them apart
-      defaultPermissions: settings.defaultPermissions || (access === 'client' && settings.allowOther),
-      dev: !settings.nodev,
-      suid: !settings.nosuid,
-      noexec: settings.noexec,
-      noatime: settings.noatime,
-      sync: settings.sync,
-      dirsync: settings.dirsync,
-      force: settings.force,
-      ...largestRead(session),
-    },
-  });
-  bridge.expireAttr = (node) => served.session.notifier.invalInode(node.id, -1);
+  const served = await serveMount({ settings, session, policy, operations: fileSystem(bridge), logger: log('fuse') });
+  bridge.expireAttr = (node) => served.expireAttr(node);
   void session.closed.then((error) => logger.info({ reason: error.message }, 'no connection: every call gets EIO'));
   const stats = (): MountStats => ({
     client: session.stats,
-    fuse: served.session.stats,
+    fuse: served.stats(),
     nodes: bridge.nodes.size,
     handles: bridge.handles.size,
     users: users.attached,
@@ -111,12 +89,6 @@ async function mountSession(
     unmount: (options) => served.unmount(options),
     stats,
   };
-}
-
-/** One read of the kernel takes one slab, so that none may be larger than the whole pool. */
-function largestRead(session: Session): { maxRead?: number } {
-  const { capacity } = session.stats.pool;
-  return capacity < MAX_PAGES * PAGE ? { maxRead: 2 ** Math.floor(Math.log2(capacity)) } : {};
 }
 
 /** Attaches and asks for the root's attributes, within the time that connecting may take. */

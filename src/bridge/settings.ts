@@ -5,6 +5,7 @@ import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import type { VersionChoice } from '../client/dialects/versions.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
+import { ConfigError } from '../common/errors.ts';
 import { type Logger, silent } from '../common/log.ts';
 import { type Address, formatAddress } from '../transport/address.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
@@ -19,6 +20,9 @@ export type AccessMode = 'user' | 'client' | 'any' | number;
 
 /** When an interrupted caller is released: see fuse/interrupt.ts. */
 export type InterruptMode = 'auto' | 'now' | 'fatal' | 'off';
+
+/** What stands between the kernel and this process: /dev/fuse itself, or libfuse 2 by way of the package fuse-native. */
+export type Driver = 'device' | 'fuse-native';
 
 export interface MountSettings {
   address: Address;
@@ -42,6 +46,7 @@ export interface MountSettings {
   /** Shown as owner and group of everything, where given. */
   showUid?: number;
   showGid?: number;
+  driver: Driver;
   readOnly: boolean;
   allowOther: boolean;
   /** The kernel checks modes, beside what the server checks. */
@@ -84,6 +89,7 @@ export const defaultSettings = {
   access: 'user',
   dfltuid: 65534,
   dfltgid: 65534,
+  driver: process.platform === 'linux' ? 'device' : 'fuse-native',
   readOnly: false,
   allowOther: false,
   defaultPermissions: false,
@@ -128,4 +134,15 @@ export function completeSettings(given: GivenSettings): MountSettings {
     ...given,
     mountpoint: resolve(given.mountpoint),
   };
+}
+
+/**
+ * Throws ConfigError for a setting that the driver cannot keep and without which somebody would act as somebody else.
+ */
+export function checkDriver({ driver, access, allowOther }: MountSettings): void {
+  if (driver === 'fuse-native' && access === 'user' && allowOther) {
+    throw new ConfigError(
+      'access=user with allow_other: fuse-native does not tell who calls, everybody would act as you; use access=client or access=any',
+    );
+  }
 }

@@ -38,6 +38,14 @@ function parseSeconds(text: string): number {
   throw new InvalidArgumentError('It takes a number of seconds, more than 0.');
 }
 
+const DRIVERS = ['device', 'fuse-native'] as const;
+
+function parseDriver(text: string): (typeof DRIVERS)[number] {
+  const driver = DRIVERS.find((known) => known === text);
+  if (driver !== undefined) return driver;
+  throw new InvalidArgumentError(`It takes ${DRIVERS.join(' or ')}.`);
+}
+
 function parseMilliseconds(text: string): number {
   if (/^\d{1,5}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('It takes a number of milliseconds, 99999 at the most.');
@@ -77,6 +85,7 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .option('-o, --option <list>', 'options, see below', collect)
     .option('-f, --foreground', 'stay in the foreground and log to the terminal; SIGINT or SIGTERM unmounts')
     .option('--log <file>', 'append the log to a file')
+    .option('--driver <name>', `${DRIVERS.join(' or ')}; what is between the kernel and ninefs`, parseDriver)
     .addHelpText('after', () => `\n${optionsHelp()}`)
     .action(async (source: string, mountpoint: string, flags: MountFlags) => {
       const { mountCommand } = await import('./mount.ts');

@@ -2,10 +2,10 @@
 // Everything that can be judged without the server is judged in the process that the user started, before a daemon is.
 
 import { resolve } from 'node:path';
-import { completeSettings, defaultSettings, type MountSettings } from '../bridge/settings.ts';
+import { checkDriver, completeSettings, type Driver, defaultSettings, type MountSettings } from '../bridge/settings.ts';
 import { ConfigError } from '../common/errors.ts';
 import { daemonReporter, startInBackground } from './background.ts';
-import { checkLinux } from './host.ts';
+import { checkSystem } from './host.ts';
 import { type Level, type Log, noLog, openLog } from './logging.ts';
 import { parseOptions } from './optionlist.ts';
 import type { Choices } from './options.ts';
@@ -16,23 +16,33 @@ export interface MountFlags {
   option?: string[];
   foreground?: true;
   log?: string;
+  driver?: Driver;
   loglevel?: Level;
 }
 
 /** The settings that the command line asks for. Throws ConfigError. */
-export function mountSettings(source: string, mountpoint: string, choices: Choices, log: Log): MountSettings {
+export function mountSettings(
+  source: string,
+  mountpoint: string,
+  choices: Choices,
+  log: Log,
+  driver?: Driver,
+): MountSettings {
   if (mountpoint === '') throw new ConfigError('the mountpoint is empty: name a directory');
   const { timeout } = choices.settings;
-  return completeSettings({
+  const settings = completeSettings({
     // who will not wait for an answer will not wait longer for the connection
     ...(timeout ? { connectTimeout: Math.min(timeout, defaultSettings.connectTimeout) } : {}),
     ...choices.settings,
+    ...(driver === undefined ? {} : { driver }),
     address: addressOf(source, choices.port),
     source: choices.fsname ?? source,
     mountpoint,
     logger: log.logger,
     childLogger: log.child,
   });
+  checkDriver(settings);
+  return settings;
 }
 
 const debugging = (level: Level | undefined) => level === 'debug' || level === 'trace';
@@ -51,12 +61,12 @@ export async function mountCommand(
   argv: readonly string[],
 ): Promise<number> {
   const choices = parseOptions(flags.option ?? []);
-  checkLinux();
+  checkSystem(flags.driver);
   const file = flags.log ?? choices.log;
   const level = flags.loglevel ?? choices.loglevel;
   const daemon = daemonReporter();
   if (daemon === undefined && !flags.foreground) {
-    mountSettings(source, mountpoint, choices, noLog);
+    mountSettings(source, mountpoint, choices, noLog, flags.driver);
     return startInBackground(argv, debugging(level));
   }
   let log = noLog;
@@ -65,7 +75,7 @@ export async function mountCommand(
       daemon !== undefined && file === undefined
         ? noLog
         : openLog({ level: level ?? 'info', ...(file === undefined ? {} : { file: resolve(file) }) });
-    const settings = mountSettings(source, mountpoint, choices, log);
+    const settings = mountSettings(source, mountpoint, choices, log, flags.driver);
     if (daemon !== undefined) process.chdir('/'); // a daemon keeps no directory busy
     const { runMount } = await import('./foreground.ts'); // the waiting parent needs none of it
     return await runMount(settings, {

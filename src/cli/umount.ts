@@ -4,9 +4,10 @@
 
 import { resolve } from 'node:path';
 import { ConfigError } from '../common/errors.ts';
+import { macUnmount } from '../fuse/drivers/fuse-native/place.ts';
 import { FS_TYPE, unmount } from '../fuse/mount.ts';
 import { findMount } from '../fuse/mountinfo.ts';
-import { checkLinux } from './host.ts';
+import { checkSystem } from './host.ts';
 import { EXIT } from './report.ts';
 
 export interface UmountFlags {
@@ -15,9 +16,13 @@ export interface UmountFlags {
 
 /** Settles with the exit code. */
 export async function umountCommand(mountpoint: string, { lazy = false }: UmountFlags): Promise<number> {
-  checkLinux();
+  checkSystem(undefined);
   if (mountpoint === '') throw new ConfigError('the mountpoint is empty: name a directory');
   const path = resolve(mountpoint);
+  if (process.platform === 'darwin') {
+    await macUnmount(path, lazy);
+    return EXIT.ok;
+  }
   const info = await findMount(path);
   if (info === undefined) {
     throw new ConfigError(`nothing is mounted on ${path}: /proc/mounts lists what is`, EXIT.failure);

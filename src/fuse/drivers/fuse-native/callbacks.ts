@@ -1,0 +1,359 @@
+// The callbacks of libfuse 2 as operations on nodes: what each is asked, which operations answer it, and what goes back.
+// Guarantees: what is done through an open file is done to that file, whatever its path is now; a new file is made with O_EXCL, as
+// the flags of create are not told and two clients must not both believe that they made it.
+// What libfuse 2 or the addon do not carry is not here: who calls, signals, locks, rename's flags, times apart from each other.
+
+import type { NodeId } from '../../../common/brand.ts';
+import { errno } from '../../../common/errno.ts';
+import { ErrnoError } from '../../../common/errors.ts';
+import type { Operations, RequestContext } from '../../operations.ts';
+import type { Native } from './binding.ts';
+import {
+  direntWords,
+  type Host,
+  hostXattrs,
+  linuxDevice,
+  linuxFlags,
+  linuxXattrFlags,
+  noStat,
+  noStatfs,
+  pair,
+  serverXattr,
+  statfsWords,
+  statWords,
+  timesOf,
+} from './forms.ts';
+import { Handles } from './handles.ts';
+import { Names } from './names.ts';
+
+/** What goes back: the result, or a count, and what the addon wants beside it. */
+export interface Answer {
+  readonly result: number;
+  readonly extras: readonly unknown[];
+}
+
+export interface Callback {
+  run(ctx: RequestContext, native: Native, args: readonly unknown[]): Promise<Answer>;
+  /** What the addon wants beside an error. */
+  failed(args: readonly unknown[]): readonly unknown[];
+}
+
+const O_RDWR = 2;
+const O_CREAT = 0o100;
+const O_EXCL = 0o200;
+/** So much is asked for at once of a listing. */
+const LISTING = 64 * 1024;
+const XATTR_MOST = 64 * 1024;
+const MAC_NAMES = 128;
+
+const done: Answer = { result: 0, extras: [] };
+const nothing = (): readonly unknown[] => [];
+
+// biome-ignore lint/suspicious/noExplicitAny: the addon's arguments, which differ by callback and are what the addon says they are
+type Args = any[];
+
+/** A callback whose arguments are of the types that the addon gives it. */
+function on<A extends Args>(
+  run: (ctx: RequestContext, native: Native, ...args: A) => Promise<Answer>,
+  failed: (...args: A) => readonly unknown[] = nothing,
+): Callback {
+  return {
+    run: (ctx, native, args) => run(ctx, native, ...(args as A)),
+    failed: (args) => failed(...(args as A)),
+  };
+}
+
+/** One that only does something. */
+function does<A extends Args>(run: (ctx: RequestContext, ...args: A) => unknown): Callback {
+  return on<A>(async (ctx, _native, ...args) => {
+    await run(ctx, ...args);
+    return done;
+  });
+}
+
+export interface Callbacks {
+  readonly table: Readonly<Record<string, Callback>>;
+  readonly names: Names;
+  readonly handles: Handles;
+}
+
+export function callbacks(ops: Operations, host: Host): Callbacks {
+  const names = new Names(ops);
+  const handles = new Handles(names);
+  const stat = (attr: Parameters<typeof statWords>[0]): Answer => ({ result: 0, extras: [statWords(attr, host)] });
+  const change = (ctx: RequestContext, path: string, set: Parameters<Operations['setattr']>[2]) =>
+    names.use(ctx, path, (nodeid) => ops.setattr(ctx, nodeid, set));
+
+  async function list(ctx: RequestContext, nodeid: NodeId, fh: Parameters<Operations['readdir']>[2]): Promise<Answer> {
+    const found: string[] = [];
+    const stats: Uint32Array[] = [];
+    for (let offset = 0n, before = -1; before !== found.length; ) {
+      before = found.length;
+      await ops.readdir(ctx, nodeid, fh, offset, LISTING, {
+        add(name, ino, type, next) {
+          found.push(name);
+          stats.push(direntWords(ino, type));
+          offset = next;
+          return true;
+        },
+      });
+    }
+    return { result: 0, extras: [found, stats] };
+  }
+
+  /** A value into the room that the caller has: all of it, or its length where there is none (getxattr(2)). */
+  function fill(value: Uint8Array, room: Buffer): Answer {
+    if (room.length > 0) {
+      if (value.length > room.length) throw new ErrnoError(errno.ERANGE);
+      room.set(value);
+    }
+    return { result: value.length, extras: [room.buffer] };
+  }
+
+  async function xattr(ctx: RequestContext, path: string, name: string): Promise<Uint8Array> {
+    if (ops.getxattr === undefined) throw new ErrnoError(errno.EOPNOTSUPP);
+    const { getxattr } = ops;
+    return names.use(ctx, path, (nodeid) => getxattr.call(ops, ctx, nodeid, serverXattr(name, host)));
+  }
+
+  /** macOS writes parts of a resource fork: the rest of the value is what it was. */
+  async function patched(ctx: RequestContext, path: string, name: string, part: Buffer, position: number) {
+    if (position === 0) return Buffer.from(part);
+    if (position + part.length > XATTR_MOST) throw new ErrnoError(errno.E2BIG);
+    const before = await xattr(ctx, path, name).catch((error: unknown) => {
+      if (error instanceof ErrnoError && error.errno === errno.ENODATA) return Buffer.alloc(0);
+      throw error;
+    });
+    const value = Buffer.alloc(Math.max(before.length, position + part.length));
+    value.set(before);
+    value.set(part, position);
+    return value;
+  }
+
+  const table: Record<string, Callback> = {
+    getattr: on<[path: string]>(
+      async (ctx, _native, path) => {
+        if (path !== '/') return stat((await names.look(ctx, path)).attr);
+        return names.use(ctx, path, async (root) => stat((await ops.getattr(ctx, root, undefined, true)).attr));
+      },
+      () => [noStat()],
+    ),
+
+    fgetattr: on<[path: string, fd: number]>(
+      async (ctx, _native, _path, fd) => {
+        const { held, fh, kind } = handles.get(fd);
+        const { attr } = await ops.getattr(ctx, held.nodeid, kind === 'file' ? fh : undefined, true);
+        return stat(attr);
+      },
+      () => [noStat()],
+    ),
+
+    access: does<[string, number]>((ctx, path, mask) =>
+      names.use(ctx, path, (nodeid) => ops.access(ctx, nodeid, mask)),
+    ),
+
+    statfs: on<[string]>(
+      (ctx, _native, path) =>
+        names.use(ctx, path, async (nodeid) => ({ result: 0, extras: [statfsWords(await ops.statfs(ctx, nodeid))] })),
+      () => [noStatfs()],
+    ),
+
+    chmod: does<[string, number]>((ctx, path, mode) => change(ctx, path, { mode: mode & 0o7777 })),
+
+    chown: does<[string, number, number]>((ctx, path, uid, gid) =>
+      // (uid_t) -1 is "leave it" (chown(2))
+      change(ctx, path, { ...(uid === 0xffffffff ? {} : { uid }), ...(gid === 0xffffffff ? {} : { gid }) }),
+    ),
+
+    truncate: does<[string, number, number]>((ctx, path, low, high) => change(ctx, path, { size: pair(low, high) })),
+
+    ftruncate: does<[string, number, number, number]>((ctx, _path, fd, low, high) => {
+      const { held, fh } = handles.get(fd);
+      return ops.setattr(ctx, held.nodeid, { size: pair(low, high), fh });
+    }),
+
+    utimens: on<[string, number, number]>(async (ctx, native, path, low, high) => {
+      await change(ctx, path, timesOf(native, low, high, host));
+      return done;
+    }),
+
+    readlink: on<[string]>(
+      (ctx, _native, path) =>
+        names.use(ctx, path, async (nodeid) => ({ result: 0, extras: [await ops.readlink(ctx, nodeid)] })),
+      () => [''],
+    ),
+
+    mknod: does<[string, number, number]>(async (ctx, path, mode, device) => {
+      const entry = await names.useParent(ctx, path, (parent, name) =>
+        ops.mknod(ctx, parent, name, mode, linuxDevice(device, host), 0),
+      );
+      names.put(path, entry);
+    }),
+
+    mkdir: does<[string, number]>(async (ctx, path, mode) => {
+      names.put(path, await names.useParent(ctx, path, (parent, name) => ops.mkdir(ctx, parent, name, mode, 0)));
+    }),
+
+    symlink: does<[string, string]>(async (ctx, target, path) => {
+      names.put(path, await names.useParent(ctx, path, (parent, name) => ops.symlink(ctx, parent, name, target)));
+    }),
+
+    link: does<[string, string]>(async (ctx, from, to) => {
+      const entry = await names.use(ctx, from, (nodeid) =>
+        names.useParent(ctx, to, (parent, name) => ops.link(ctx, nodeid, parent, name)),
+      );
+      names.put(to, entry);
+    }),
+
+    unlink: does<[string]>(async (ctx, path) => {
+      await names.useParent(ctx, path, (parent, name) => ops.unlink(ctx, parent, name));
+      names.drop(path);
+    }),
+
+    rmdir: does<[string]>(async (ctx, path) => {
+      await names.useParent(ctx, path, (parent, name) => ops.rmdir(ctx, parent, name));
+      names.drop(path);
+    }),
+
+    rename: does<[string, string]>(async (ctx, from, to) => {
+      await names.useParent(ctx, from, (parent, name) =>
+        names.useParent(ctx, to, (newParent, newName) => ops.rename(ctx, parent, name, newParent, newName, 0)),
+      );
+      names.move(from, to);
+    }),
+
+    open: on<[string, number]>(
+      (ctx, _native, path, given) =>
+        names.use(ctx, path, async (nodeid, held) => {
+          const flags = linuxFlags(given, host);
+          const { fh } = await ops.open(ctx, nodeid, flags, false);
+          return { result: 0, extras: [handles.add(held, fh, 'file', flags)] };
+        }),
+      () => [0],
+    ),
+
+    create: on<[string, number]>(
+      async (ctx, _native, path, mode) => {
+        const flags = O_RDWR | O_CREAT | O_EXCL;
+        const made = await names.useParent(ctx, path, (parent, name) =>
+          ops.create(ctx, parent, name, flags, mode, 0, false),
+        );
+        return { result: 0, extras: [handles.add(names.put(path, made.entry), made.fh, 'file', O_RDWR)] };
+      },
+      () => [0],
+    ),
+
+    read: on<[string, number, Buffer, number, number, number]>(
+      async (ctx, _native, _path, fd, room, size, low, high) => {
+        const { held, fh, flags } = handles.get(fd);
+        const reply = await ops.read(ctx, held.nodeid, fh, pair(low, high), size, flags);
+        let at = 0;
+        for (const piece of reply.data instanceof Uint8Array ? [reply.data] : reply.data) {
+          room.set(piece, at);
+          at += piece.length;
+        }
+        reply.release?.();
+        return { result: at, extras: [at, room.buffer] };
+      },
+      (_path, _fd, room) => [0, room.buffer],
+    ),
+
+    write: on<[string, number, Buffer, number, number, number]>(
+      async (ctx, _native, _path, fd, data, _size, low, high) => {
+        const { held, fh, flags } = handles.get(fd);
+        const count = await ops.write(ctx, held.nodeid, fh, pair(low, high), data, {
+          fromCache: false,
+          killSuidGid: false,
+          openFlags: flags,
+          lockOwner: 0n,
+        });
+        return { result: count, extras: [count, data.buffer] };
+      },
+      (_path, _fd, data) => [0, data.buffer],
+    ),
+
+    flush: does<[string, number]>((ctx, _path, fd) => {
+      const { held, fh } = handles.get(fd);
+      return ops.closeFlush(ctx, held.nodeid, fh, 0n);
+    }),
+
+    fsync: does<[string, number, number]>((ctx, _path, dataOnly, fd) => {
+      const { held, fh } = handles.get(fd);
+      return ops.fsync(ctx, held.nodeid, fh, dataOnly !== 0);
+    }),
+
+    release: does<[string, number]>((ctx, _path, fd) =>
+      handles.remove(fd, ({ held, fh }) => ops.release(ctx, held.nodeid, fh)),
+    ),
+
+    opendir: on<[string]>(
+      (ctx, _native, path) =>
+        names.use(ctx, path, async (nodeid, held) => {
+          const { fh } = await ops.opendir(ctx, nodeid, 0);
+          return { result: 0, extras: [handles.add(held, fh, 'directory', 0)] };
+        }),
+      () => [0],
+    ),
+
+    readdir: on<[string]>(
+      (ctx, _native, path) =>
+        names.use(ctx, path, async (nodeid) => {
+          const open = handles.directory(nodeid);
+          if (open !== undefined) return list(ctx, nodeid, open.fh);
+          const { fh } = await ops.opendir(ctx, nodeid, 0);
+          try {
+            return await list(ctx, nodeid, fh);
+          } finally {
+            await ops.releasedir(ctx, nodeid, fh);
+          }
+        }),
+      () => [[], []],
+    ),
+
+    fsyncdir: does<[string, number, number]>((ctx, _path, dataOnly, fd) => {
+      const { held, fh } = handles.get(fd);
+      return ops.fsyncdir(ctx, held.nodeid, fh, dataOnly !== 0);
+    }),
+
+    releasedir: does<[string, number]>((ctx, _path, fd) =>
+      handles.remove(fd, ({ held, fh }) => ops.releasedir(ctx, held.nodeid, fh)),
+    ),
+
+    getxattr: on<[string, string, Buffer, number]>(
+      async (ctx, _native, path, name, room, position) => fill((await xattr(ctx, path, name)).subarray(position), room),
+      (_path, _name, room) => [room.buffer],
+    ),
+
+    setxattr: on<[string, string, Buffer, number, number]>(
+      async (ctx, _native, path, name, part, position, flags) => {
+        const { setxattr } = ops;
+        if (setxattr === undefined) throw new ErrnoError(errno.EOPNOTSUPP);
+        const value = await patched(ctx, path, name, part, position);
+        await names.use(ctx, path, (nodeid) =>
+          setxattr.call(ops, ctx, nodeid, serverXattr(name, host), value, linuxXattrFlags(flags, host)),
+        );
+        return { result: 0, extras: [part.buffer] };
+      },
+      (_path, _name, part) => [part.buffer],
+    ),
+
+    listxattr: on<[string, Buffer]>(
+      async (ctx, _native, path, room) => {
+        const { listxattr } = ops;
+        if (listxattr === undefined) throw new ErrnoError(errno.EOPNOTSUPP);
+        const found = await names.use(ctx, path, (nodeid) => listxattr.call(ops, ctx, nodeid));
+        const answer = fill(hostXattrs(found, host), room);
+        // macFUSE adds names of its own to what it asked the length of
+        return host.mac && room.length === 0 ? { ...answer, result: answer.result + MAC_NAMES } : answer;
+      },
+      (_path, room) => [room.buffer],
+    ),
+
+    removexattr: does<[string, string]>((ctx, path, name) => {
+      const { removexattr } = ops;
+      if (removexattr === undefined) throw new ErrnoError(errno.EOPNOTSUPP);
+      return names.use(ctx, path, (nodeid) => removexattr.call(ops, ctx, nodeid, serverXattr(name, host)));
+    }),
+  };
+  return { table, names, handles };
+}

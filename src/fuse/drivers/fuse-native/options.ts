@@ -1,0 +1,56 @@
+// What libfuse is told when it mounts, as the list of -o. The addon takes 1023 bytes of it.
+
+import { ConfigError } from '../../../common/errors.ts';
+import { escapeOption } from '../../fusermount.ts';
+import type { MountOptions } from '../../mount.ts';
+
+/** What may be kept without asking; one word for all files, as the addon has none for one open. */
+export interface Keeping {
+  /** Reads and writes go to the file system as they come, past the kernel's pages. */
+  direct: boolean;
+  /** Pages: kept for good, or as long as time and length are what they were when the file is opened again. */
+  pages: 'always' | 'unchanged';
+  /** Seconds. */
+  attrTtl: number;
+  entryTtl: number;
+  negativeTtl: number;
+}
+
+const LONGEST = 1023;
+
+type Wanted = readonly (readonly [word: string, wanted: boolean | undefined])[];
+
+export function libfuseOptions(mount: MountOptions, keep: Keeping, mac: boolean, root: boolean): string {
+  const words: Wanted = [
+    ['ro', mount.readOnly],
+    [mount.suid ? 'suid' : 'nosuid', true],
+    [mount.dev ? 'dev' : 'nodev', true],
+    ['noexec', mount.noexec],
+    ['noatime', mount.noatime],
+    ['sync', mount.sync],
+    ['dirsync', mount.dirsync],
+    ['allow_other', mount.allowOther],
+    ['default_permissions', mount.defaultPermissions],
+    [`subtype=ninefs`, !mac],
+    // what the kernel takes for the file's number is then ours, the same for each of its names
+    ['use_ino', true],
+    ['direct_io', keep.direct],
+    [keep.pages === 'always' ? 'kernel_cache' : 'auto_cache', !keep.direct],
+    [`attr_timeout=${keep.attrTtl}`, true],
+    [`entry_timeout=${keep.entryTtl}`, true],
+    [`negative_timeout=${keep.negativeTtl}`, true],
+    // without it every write is one page
+    ['big_writes', !mac],
+    // libfuse 2 refuses a directory that is not empty; only for root does the word end here and not at fusermount3
+    ['nonempty', !mac && root],
+    // no ._ files and no .DS_Store on the server; attributes are kept as attributes
+    ['noappledouble', mac],
+    [`volname=${escapeOption(mount.source)}`, mac],
+    [`fsname=${escapeOption(mount.source)}`, true],
+  ];
+  const list = `-o${words.flatMap(([word, wanted]) => (wanted ? [word] : [])).join(',')}`;
+  if (Buffer.byteLength(list) > LONGEST) {
+    throw new ConfigError('the name of the source is too long for fuse-native: give a shorter one with fsname=', 1);
+  }
+  return list;
+}
