@@ -89,6 +89,7 @@ export class Bridge {
   async look(ctx: RequestContext, parent: Node, name: string): Promise<Node> {
     const { dialect, calls } = this.session;
     const { signal } = ctx;
+    if (this.nodes.child(parent, name)?.aside !== undefined) throw new ErrnoError(errno.ENOENT, 'a hidden name');
     const fid = await dialect.walk(await this.fid(ctx, parent), [name], signal);
     let stat: FileStat;
     try {
@@ -101,20 +102,32 @@ export class Bridge {
   }
 
   /** The same after an operation that made the name: it has happened, so nothing may abort the look at its result. */
-  async made(ctx: RequestContext, parent: Node, name: string): Promise<Entry> {
-    return this.entry(await this.lookAtMade(ctx, parent, name));
+  async made(ctx: RequestContext, parent: Node, name: string, mode?: number): Promise<Entry> {
+    return this.entry(await this.lookAtMade(ctx, parent, name, mode));
   }
 
-  /** What was made belongs to its maker: where one attach acts for all (access=client), the server has to be told. */
-  async lookAtMade(ctx: RequestContext, parent: Node, name: string): Promise<Node> {
+  /**
+   * What was made belongs to its maker: where one attach acts for all (access=client), the server has to be told. And it
+   * has the mode that was asked for, where the server goes by more than that.
+   */
+  async lookAtMade(ctx: RequestContext, parent: Node, name: string, mode?: number): Promise<Node> {
     const node = await this.look(withoutSignal(ctx), parent, name);
-    if (!this.users.shared || ctx.uid === this.users.owner || node.stat.uid === ctx.uid) return node;
     const { dialect } = this.session;
+    const foreign = this.users.shared && ctx.uid !== this.users.owner && node.stat.uid !== ctx.uid;
+    const cut = mode !== undefined && dialect.cutsModes && ((node.stat.mode ^ mode) & 0o777) !== 0;
+    if (!foreign && !cut) return node;
     await this.withFids(withoutSignal(ctx), [node], async (fid) => {
-      await dialect.change(fid, { uid: ctx.uid, gid: this.groupIn(ctx, parent) });
+      if (cut) await dialect.change(fid, { mode: mode & 0o7777 }).catch((error) => this.#leave(name, error));
+      if (foreign) await dialect.change(fid, { uid: ctx.uid, gid: this.groupIn(ctx, parent) });
       this.nodes.refresh(node, await dialect.stat(fid));
     });
     return node;
+  }
+
+  /** It was made, and is as the server wants it. */
+  #leave(name: string, error: unknown): void {
+    if (!(error instanceof ErrnoError)) throw error;
+    this.logger.debug({ name, errno: error.code }, 'made with fewer permissions than were asked for');
   }
 
   /**

@@ -10,7 +10,7 @@
 import type { FileStat } from '../client/dialects/dialect.ts';
 import type { FuseSettings } from '../fuse/init.ts';
 import { fopen } from '../wire/fuse/constants.ts';
-import { OPEN } from '../wire/p9/constants.ts';
+import { OPEN, QT } from '../wire/p9/constants.ts';
 import { sameContent } from './attrs.ts';
 import type { CacheMode } from './settings.ts';
 
@@ -84,8 +84,10 @@ export function planOpen(
   const truncated = created || (flags & OPEN.TRUNC) !== 0;
   const known = truncated || (plain && policy.mode === 'loose');
   const stream = !known && access !== OPEN.WRONLY && stat !== undefined && stat.size === 0;
-  if (stream || policy.mode === 'none') {
-    const parallel = (flags & OPEN.APPEND) === 0 ? fopen.PARALLEL_DIRECT_WRITES : 0;
+  // what is written to an append-only file lands where the server says, not where the kernel would keep a page of it
+  const appendOnly = stat !== undefined && (stat.qid.type & QT.APPEND) !== 0;
+  if (stream || appendOnly || policy.mode === 'none') {
+    const parallel = !appendOnly && (flags & OPEN.APPEND) === 0 ? fopen.PARALLEL_DIRECT_WRITES : 0;
     return { serverFlags, kernelFlags: fopen.DIRECT_IO | parallel, stream };
   }
   const unchanged = policy.mode === 'loose' || (stat !== undefined && seen !== undefined && sameContent(stat, seen));

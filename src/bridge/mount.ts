@@ -51,6 +51,7 @@ export async function mount(given: GivenSettings): Promise<Mount> {
     timeout: settings.connectTimeout,
     logger: log('client'),
     requests: { timeout: settings.timeout, flushTimeout: settings.flushTimeout },
+    ...(settings.accounts && { accounts: settings.accounts }),
     ...(settings.signal && { signal: settings.signal }),
   });
   try {

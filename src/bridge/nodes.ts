@@ -10,6 +10,7 @@ import type { AbortSignalLike } from '../common/abort.ts';
 import type { NodeId } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
+import type { Aside } from './asides.ts';
 import { sameFile } from './attrs.ts';
 import type { NodeLocks } from './nodelocks.ts';
 import type { Users } from './users.ts';
@@ -40,6 +41,8 @@ export class Node {
   epoch = 0;
   /** The record locks on it, while it is open and somebody has asked for one. */
   locks: NodeLocks | undefined;
+  /** Its name was removed while it was open, and it has a hidden one until it is closed (asides.ts). */
+  aside: Aside | undefined;
   /** Open files, for what must be asked through them once the name is gone. */
   readonly opens = new Set<{ fid: Fid }>();
 
@@ -275,8 +278,8 @@ export class Nodes {
   /** New attributes of a node. A file of another qid means that the node's fid reaches something else now: ESTALE. */
   refresh(node: Node, stat: FileStat): FileStat {
     if (stat.qid.path !== node.stat.qid.path) throw new ErrnoError(errno.ESTALE, 'another file has the name now');
-    node.stat = stat;
-    return stat;
+    node.stat = node.aside === undefined ? stat : { ...stat, nlink: 0 };
+    return node.stat;
   }
 
   /** A name was removed by this client. */

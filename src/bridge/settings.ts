@@ -3,6 +3,7 @@
 
 import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
+import type { Accounts } from '../client/accounts.ts';
 import type { VersionChoice } from '../client/dialects/versions.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
 import { ConfigError } from '../common/errors.ts';
@@ -40,7 +41,9 @@ export interface MountSettings {
   msize: number;
   cache: CacheMode;
   access: AccessMode;
-  /** Shown as owner and group where the server gives none (0xffffffff). */
+  /** Who has which name, for a dialect of names; default: passwd and group of this machine. */
+  accounts?: Accounts;
+  /** Shown as owner and group where the server gives none (0xffffffff), or a name that nobody has here. */
   dfltuid: number;
   dfltgid: number;
   /** Shown as owner and group of everything, where given. */

@@ -22,6 +22,8 @@ import { HungUp } from './version.ts';
 export interface SessionOptions extends ConnectionOptions {
   /** Milliseconds for the transport to connect, and again for Tversion to be answered. Default 20 s. */
   timeout?: number;
+  /** Default: those of this machine. */
+  accounts?: Accounts;
   signal?: AbortSignalLike;
   logger?: Logger;
 }
@@ -49,11 +51,12 @@ export class Session {
   readonly dialect: Dialect;
 
   /** Names for numbers and numbers for names, where the dialect needs them. */
-  readonly accounts = new Accounts();
+  readonly accounts: Accounts;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, accounts: Accounts = new Accounts()) {
     this.connection = connection;
-    const { calls, dialect } = speakers[connection.version](connection, this.accounts);
+    this.accounts = accounts;
+    const { calls, dialect } = speakers[connection.version](connection, accounts);
     this.calls = calls;
     this.dialect = dialect;
   }
@@ -83,7 +86,7 @@ export async function connect(address: Address, options: SessionOptions = {}): P
   for (let versions = candidates(options.version ?? 'auto'); ; ) {
     const transport = await connectSocket(address, { timeout, ...(options.signal && { signal: options.signal }) });
     try {
-      return new Session(await negotiate(transport, { ...options, timeout }, versions));
+      return new Session(await negotiate(transport, { ...options, timeout }, versions), options.accounts);
     } catch (error) {
       if (!(error instanceof HungUp) || error.left.length === 0) throw error;
       versions = error.left;
@@ -93,5 +96,5 @@ export async function connect(address: Address, options: SessionOptions = {}): P
 
 /** The same over a transport that is connected and has not started. */
 export async function openSession(transport: Transport, options: SessionOptions = {}): Promise<Session> {
-  return new Session(await negotiate(transport, { timeout: DEFAULT_TIMEOUT, ...options }));
+  return new Session(await negotiate(transport, { timeout: DEFAULT_TIMEOUT, ...options }), options.accounts);
 }

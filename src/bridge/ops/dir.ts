@@ -8,8 +8,9 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Awaitable, Entry, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
+import { asidesIn, endAside, mustStepAside, stepAside, stepBack } from '../asides.ts';
 import { inoOf, S_ISGID } from '../attrs.ts';
-import type { Bridge } from '../bridge.ts';
+import { type Bridge, withoutSignal } from '../bridge.ts';
 import type { OpenDirectory } from '../handles.ts';
 import type { Node } from '../nodes.ts';
 import { checkName } from './walk.ts';
@@ -61,17 +62,31 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
     let from = offset;
     for (;;) {
       const entries = await entriesAfter(dir, from, ctx);
-      const named = entries.filter((entry): entry is NamedDirent => entry.name !== undefined);
+      const named = entries.filter((entry): entry is NamedDirent => isSeen(dir.node, entry.name));
       const last = entries.at(-1);
       if (named.length > 0 || last === undefined) return named;
       from = last.offset;
     }
   }
 
+  function isSeen(parent: Node, name: string | undefined): boolean {
+    return name !== undefined && fs.nodes.child(parent, name)?.aside === undefined;
+  }
+
   async function remove(ctx: RequestContext, parentId: Node['id'], name: string, directory: boolean): Promise<void> {
     checkName(name);
     const parent = fs.nodes.get(parentId);
-    await fs.withFids(ctx, [parent], (dir) => dialect.unlink(dir, name, directory, ctx.signal));
+    if (mustStepAside(fs, fs.nodes.child(parent, name)) && (await stepAside(fs, ctx, parent, name))) return;
+    try {
+      await fs.withFids(ctx, [parent], (dir) => dialect.unlink(dir, name, directory, ctx.signal));
+    } catch (error) {
+      if (!directory || !(error instanceof ErrnoError) || error.errno !== errno.ENOTEMPTY) throw error;
+      // to the caller a directory in which there are hidden files only is empty
+      const hidden = asidesIn(fs.nodes.child(parent, name) ?? parent);
+      if (hidden.length === 0) throw error;
+      await Promise.all(hidden.map((node) => endAside(fs, node)));
+      await fs.withFids(withoutSignal(ctx), [parent], (dir) => dialect.unlink(dir, name, directory));
+    }
     fs.nodes.unlinked(parent, name);
   }
 
@@ -89,8 +104,9 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
     },
 
     async readdir(ctx, _nodeid, fh, offset, _size, sink) {
-      for (const entry of await namedAfter(fs.handles.directory(fh), offset, ctx)) {
-        if (!sink.add(entry.name, inoOf(entry.qid), entry.type, entry.offset)) return;
+      const dir = fs.handles.directory(fh);
+      for (const entry of await namedAfter(dir, offset, ctx)) {
+        if (!sink.add(entry.name, inoIn(dir.node, entry), entry.type, entry.offset)) return;
       }
     },
 
@@ -101,7 +117,7 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       let full = false;
       for (const [i, entry] of batch.entries()) {
         const result = found[i];
-        full ||= !sink.add(entry.name, inoOf(entry.qid), entry.type, entry.offset, result);
+        full ||= !sink.add(entry.name, inoIn(dir.node, entry), entry.type, entry.offset, result);
         // what was looked up and does not fit has been counted, and the kernel will never know
         if (full && result !== undefined) fs.nodes.forget(result.nodeid, 1);
       }
@@ -120,8 +136,9 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       const parent = fs.nodes.get(parentId);
       const setgid = parent.stat.mode & S_ISGID;
       const fid = await fs.fid(ctx, parent);
-      await dialect.mkdir(fid, name, (mode & ~umask & 0o7777) | setgid, fs.groupIn(ctx, parent), ctx.signal);
-      return fs.made(ctx, parent, name);
+      const kept = (mode & ~umask & 0o7777) | setgid;
+      await dialect.mkdir(fid, name, kept, fs.groupIn(ctx, parent), ctx.signal);
+      return fs.made(ctx, parent, name, kept);
     },
 
     unlink: (ctx, parentId, name) => remove(ctx, parentId, name, false),
@@ -135,13 +152,30 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       checkName(newName);
       const parent = fs.nodes.get(parentId);
       const newParent = fs.nodes.get(newParentId);
-      await fs.withFids(ctx, [parent, newParent], (from, to) => dialect.rename(from, name, to, newName, ctx.signal));
+      const target = fs.nodes.child(newParent, newName);
+      const aside =
+        target !== fs.nodes.child(parent, name) &&
+        mustStepAside(fs, target) &&
+        (await stepAside(fs, ctx, newParent, newName));
+      try {
+        // what has stepped aside has to come back if this fails, or has happened with it
+        const { signal } = aside ? withoutSignal(ctx) : ctx;
+        await fs.withFids(ctx, [parent, newParent], (from, to) => dialect.rename(from, name, to, newName, signal));
+      } catch (error) {
+        if (aside && target !== undefined) await stepBack(fs, target, newName);
+        throw error;
+      }
       fs.nodes.renamed(parent, name, newParent, newName);
     },
   };
 }
 
 type NamedDirent = ListedDirent & { name: string };
+
+/** Where there is no `..` on the wire, the listing has it all the same and does not know what it is. */
+function inoIn(dir: Node, { name, qid }: NamedDirent): bigint {
+  return inoOf(name === '..' ? (dir.places[0]?.parent.stat.qid ?? qid) : qid);
+}
 
 /** As many entries as a reply of `size` bytes holds. */
 function fitting(entries: readonly NamedDirent[], size: number): NamedDirent[] {

@@ -38,7 +38,7 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       const kept = (mode & S_IFMT) | (mode & ~umask & 0o7777);
       const group = fs.groupIn(ctx, parent);
       await fs.withFids(ctx, [parent], (dir) => dialect.mknod(dir, name, kept, major, minor, group, ctx.signal));
-      return fs.made(ctx, parent, name);
+      return fs.made(ctx, parent, name, kept);
     },
   };
 }

@@ -7,7 +7,8 @@ import type { Fid } from '../../client/fids.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
-import { OPEN } from '../../wire/p9/constants.ts';
+import { OPEN, QT } from '../../wire/p9/constants.ts';
+import { endAside } from '../asides.ts';
 import { isDirectory } from '../attrs.ts';
 import { type Bridge, withoutSignal } from '../bridge.ts';
 import { type OpenPlan, planOpen } from '../cache.ts';
@@ -20,8 +21,12 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
   const { dialect, calls } = fs.session;
 
   async function keep(ctx: RequestContext, fid: Fid, node: Node, plan: OpenPlan): Promise<OpenFile> {
-    const append = (plan.serverFlags & OPEN.APPEND) !== 0;
-    const mapped = append && (plan.serverFlags & OPEN.ACCMODE) === OPEN.RDWR ? await openForMaps(ctx, node) : undefined;
+    const appendOnly = (fid.qid.type & QT.APPEND) !== 0;
+    const append = appendOnly || (plan.serverFlags & OPEN.APPEND) !== 0;
+    const mapped =
+      append && !appendOnly && (plan.serverFlags & OPEN.ACCMODE) === OPEN.RDWR
+        ? await openForMaps(ctx, node)
+        : undefined;
     return { kind: 'file', fid, node, stream: plan.stream, append, mapped };
   }
 
@@ -79,9 +84,10 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       const plan = planOpen(fs.policy, flags, undefined, undefined, true);
       const fid = await fs.clone(ctx, parent);
       try {
-        await dialect.create(fid, name, plan.serverFlags, mode & ~umask & 0o7777, fs.groupIn(ctx, parent), ctx.signal);
+        const kept = mode & ~umask & 0o7777;
+        await dialect.create(fid, name, plan.serverFlags, kept, fs.groupIn(ctx, parent), ctx.signal);
         // it exists and is open: from here on nothing aborts
-        const node = await fs.lookAtMade(withoutSignal(ctx), parent, name);
+        const node = await fs.lookAtMade(withoutSignal(ctx), parent, name, kept);
         if (killSuidGid) await fs.clearPrivileges(node, fid, withoutSignal(ctx).signal);
         node.pagesOf = node.stat;
         node.plain = true;
@@ -98,6 +104,8 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       if (handle.kind === 'file') releaseLocks(handle);
       calls.clunk(handle.fid);
       if (handle.kind === 'file' && handle.mapped !== undefined) calls.clunk(handle.mapped);
+      const { node } = handle;
+      return node.aside !== undefined && node.opens.size === 0 ? endAside(fs, node) : undefined;
     },
 
     mayBlock(nodeid, fh) {

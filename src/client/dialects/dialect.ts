@@ -111,6 +111,8 @@ export interface Dialect {
   readonly attachesByName: boolean;
   /** False: there are no record locks; the local kernel keeps them. */
   readonly hasLocks: boolean;
+  /** True where what is made gets no permission that its directory does not have. */
+  readonly cutsModes: boolean;
   /** True where the server finds the end for whoever opened with O_APPEND; otherwise the writer looks for it. */
   readonly appends: boolean;
 }

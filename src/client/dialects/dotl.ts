@@ -42,6 +42,7 @@ export class DotL implements Dialect {
   readonly attachesByName = false;
   readonly hasLocks = true;
   readonly appends = true;
+  readonly cutsModes = false;
   readonly #calls: DotLCalls;
   #noUnlinkat = false;
   #noRenameat = false;

@@ -31,6 +31,8 @@ export class Legacy implements Dialect {
   readonly attachesByName: boolean = true;
   readonly hasLocks = false;
   readonly appends = false;
+  /** open(9P). */
+  readonly cutsModes = true;
   protected readonly calls: Plan9Calls;
   readonly #accounts: Accounts;
   /** 9P2000.u. */

@@ -1,8 +1,9 @@
 // Directories of 9P2000 and 9P2000.u: a directory is read like a file, as whole stats, from its start or from where the last
 // read ended and nowhere else (read(9P)). The kernel seeks in listings all the same (telldir, a read that was interrupted).
-// Cookies: `.` 1, `..` 2, which no server sends, then for every entry where it ends, two more than its byte. To go to one that
-// is not next, the directory is read from its start again.
-// Guarantees: whatever way a read ends, the next one begins where a server must accept it.
+// Cookies: `.` 1, `..` 2, which no server sends, then for every entry where it ends, two more than its byte. What was read of
+// an open directory is kept, so that a place in it stays the same when entries before it are removed; to go to one that is
+// not known any more, the directory is read from its start again.
+// Guarantees: whatever way a read ends, the next one begins where a server must accept it; what is kept is bounded.
 
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { readStats } from '../../wire/p9/stat.ts';
@@ -20,9 +21,17 @@ const DOTS = 2;
 /** Bytes: go9p and others refuse a count in which the next entry does not fit. */
 const LEAST = 2048;
 
+/** Entries of one open directory that are kept. */
+const KEPT = 32_768;
+/** Of those, how many are given at a time. */
+const AT_ONCE = 512;
+
 interface Place {
   /** The server's own place in the directory; undefined where a read has ended without an answer. */
   at: number | undefined;
+  /** The entries from `from` to `at`, as far as they are kept. */
+  kept: Placed[];
+  from: number;
 }
 
 /** An entry and where it ends, in bytes from the directory's start. */
@@ -48,23 +57,26 @@ export class Listings {
     const entries = dotsAfter(offset, fid.qid);
     const from = offset <= DOTS ? 0 : Number(offset) - DOTS;
     const place = this.#placeOf(fid);
-    let at = place.at === from ? from : 0;
+    if (from > 0 && from >= place.from) {
+      const known = place.kept.slice(after(place.kept, from)).slice(0, AT_ONCE);
+      if (known.length > 0) return known.map(listed);
+    }
+    if (from === 0 || place.at !== from) Object.assign(place, { at: 0, from: 0, kept: [] });
     for (;;) {
+      const at = place.at ?? 0;
       place.at = undefined;
       const { placed, end } = await this.#block(fid, at, size, signal);
       place.at = end;
-      for (const { qid, type, name, end: ends } of placed) {
-        if (ends > from) entries.push({ qid, type, name, offset: BigInt(ends + DOTS) } as ListedDirent);
-      }
+      keep(place, placed);
+      entries.push(...placed.slice(after(placed, from)).map(listed));
       if (entries.length > 0 || end === at) return entries;
-      at = end;
     }
   }
 
   #placeOf(fid: Fid): Place {
     let place = this.#places.get(fid);
     if (place === undefined) {
-      place = { at: 0 };
+      place = { at: 0, kept: [], from: 0 };
       this.#places.set(fid, place);
     }
     return place;
@@ -93,6 +105,28 @@ export class Listings {
     });
     return { entries: placed, fault };
   }
+}
+
+/** The first that ends behind a byte. */
+function after(placed: readonly Placed[], from: number): number {
+  let low = 0;
+  for (let high = placed.length; low < high; ) {
+    const middle = (low + high) >>> 1;
+    if ((placed[middle]?.end ?? 0) > from) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function keep(place: Place, placed: readonly Placed[]): void {
+  place.kept.push(...placed);
+  if (place.kept.length <= KEPT) return;
+  const gone = place.kept.splice(0, place.kept.length - KEPT / 2);
+  place.from = gone.at(-1)?.end ?? place.from;
+}
+
+function listed({ qid, type, name, end }: Placed): ListedDirent {
+  return { qid, type, name, offset: BigInt(end + DOTS) } as ListedDirent;
 }
 
 function dotsAfter(offset: bigint, qid: Qid): ListedDirent[] {
