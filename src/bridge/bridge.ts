@@ -24,6 +24,8 @@ export interface BridgeOptions {
   policy: CachePolicy;
   ids: IdPolicy;
   logger: Logger;
+  /** Milliseconds: what bounds waits that nothing can abort. */
+  flushTimeout: number;
 }
 
 export class Bridge {
@@ -35,6 +37,7 @@ export class Bridge {
   readonly policy: CachePolicy;
   readonly ids: IdPolicy;
   readonly logger: Logger;
+  readonly flushTimeout: number;
   /** Makes the kernel ask for a node's attributes again; set when the mount is live. */
   expireAttr: (node: Node) => Promise<unknown> = async () => {};
 
@@ -44,6 +47,7 @@ export class Bridge {
     this.policy = options.policy;
     this.ids = options.ids;
     this.logger = options.logger;
+    this.flushTimeout = options.flushTimeout;
     this.nodes = new Nodes(options.session, options.users, options.rootStat);
   }
 

@@ -72,7 +72,8 @@ async function mountSession(
   const rootStat = await lookAtRoot(session, users, settings);
   const policy = cachePolicy(settings.cache);
   const logger = log('bridge');
-  const bridge = new Bridge({ session, users, rootStat, policy, ids: settings, logger });
+  const { flushTimeout } = settings;
+  const bridge = new Bridge({ session, users, rootStat, policy, ids: settings, logger, flushTimeout });
   const served = await serveMount({ settings, session, policy, operations: fileSystem(bridge), logger: log('fuse') });
   bridge.expireAttr = (node) => served.expireAttr(node);
   void session.closed.then((error) => logger.info({ reason: error.message }, 'no connection: every call gets EIO'));

@@ -30,7 +30,15 @@ export async function bridged(options: ScriptedOptions = {}, cache: CacheMode = 
   const users = new Users(session, { access: 'client', uname: 'me', uid: 0, aname: '' });
   const rootStat = await session.dialect.stat(await users.root(0));
   const ids = { dfltuid: 0, dfltgid: 0 };
-  const bridge = new Bridge({ session, users, rootStat, policy: cachePolicy(cache), ids, logger: silent });
+  const bridge = new Bridge({
+    session,
+    users,
+    rootStat,
+    policy: cachePolicy(cache),
+    ids,
+    logger: silent,
+    flushTimeout: 1000,
+  });
   return { client, files, bridge, ops: fileSystem(bridge) as Required<Operations> };
 }
 

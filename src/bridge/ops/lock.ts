@@ -107,7 +107,10 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
   };
 }
 
-/** close(2) by an owner that may have locks on the file: they end, also when the close is interrupted. */
+/**
+ * close(2) by an owner that may have locks on the file: they end, also when the close is interrupted. It waits for the
+ * server's word, but not for ever: no signal reaches a process that closes its files because it exits.
+ */
 export async function unlockAll(fs: Bridge, { node }: OpenFile, key: bigint, signal: AbortSignalLike): Promise<void> {
   const owner = fs.locks.find(key);
   if (owner === undefined || node.locks?.table.owns(owner) !== true) return;
@@ -115,7 +118,18 @@ export async function unlockAll(fs: Bridge, { node }: OpenFile, key: bigint, sig
   const freeing = node.locks
     .free({ kind: LOCK_TYPE.UNLCK, start: 0n, end: LOCK_EOF, procId, clientId })
     .finally(() => fs.locks.settle(key));
-  await unlessAborted(freeing, signal);
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      fs.logger.warn({ file: fs.nodes.pathOf(node) }, 'closed before the server has said that its locks are released');
+      resolve();
+    }, fs.flushTimeout);
+  });
+  try {
+    await unlessAborted(Promise.race([freeing, patience]), signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** A descriptor is released: an open file description's own locks end with it, the last one takes the fid along. */
