@@ -39,7 +39,8 @@ class Relay implements AbortSignalLike {
   }
 
   addEventListener(_type: 'abort', listener: () => void): void {
-    if (this.#source.aborted) return;
+    // while it follows it will be told, also of an abort that others are being told of just now
+    if (!this.#follows && this.#source.aborted) return;
     this.#listeners[this.#end++] = listener;
     if (idle === this) idle = undefined;
     if (this.#follows) return;
