@@ -6,7 +6,7 @@
 import { Abort } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
-import { DM, GETATTR, NONUNAME, QT } from '../../wire/p9/constants.ts';
+import { DM, GETATTR, QT } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import { type Stat, UNTOUCHED } from '../../wire/p9/stat.ts';
 import type { Forms } from '../dialects/forms.ts';
@@ -51,13 +51,16 @@ export function wstat(forms: Forms) {
 }
 
 function isUntouched(stat: Stat): boolean {
-  const { qid, ...rest } = UNTOUCHED;
+  const { qid, muid, nMuid, ...rest } = UNTOUCHED;
   const same = Object.entries(rest).every(([field, value]) => stat[field as keyof Stat] === value);
   return same && stat.qid.type === qid.type && stat.qid.version === qid.version && stat.qid.path === qid.path;
 }
 
-/** The fields that nothing can change may be as they are, or not touched. */
-function checkUnchanged(forms: Forms, { type, dev, qid, muid, nMuid, mode, length }: Stat, old: Attributes): void {
+/**
+ * The fields that nothing can change may be as they are, or not touched. muid may be anything: Linux's client sends its own
+ * user's name along with every new name of a file (fs/9p/vfs_inode.c), and who makes a change has made the last one.
+ */
+function checkUnchanged(forms: Forms, { type, dev, qid, mode, length }: Stat, old: Attributes): void {
   const { qid: wild } = UNTOUCHED;
   const is = qidIn(forms, old.qid);
   const same =
@@ -65,9 +68,7 @@ function checkUnchanged(forms: Forms, { type, dev, qid, muid, nMuid, mode, lengt
     (dev === UNTOUCHED.dev || dev === 0) &&
     (qid.type === wild.type || qid.type === is.type) &&
     (qid.version === wild.version || qid.version === is.version) &&
-    (qid.path === wild.path || qid.path === is.path) &&
-    muid === '' &&
-    nMuid === NONUNAME;
+    (qid.path === wild.path || qid.path === is.path);
   if (!same) refuse(errno.EPERM);
   if (mode !== UNTOUCHED.mode) {
     const [wanted, there] = [mode & TYPES, dmOf(forms, old.mode, old.qid) & TYPES];
