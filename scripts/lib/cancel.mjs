@@ -1,7 +1,7 @@
 // The benchmark of what cancellation costs where nothing is cancelled: getattrs with and without, in blocks that alternate
 // within one run; the ratio of neighbouring blocks, its median, and between what that median lies with 95 % certainty. A mount
-// is compared with one that is told to ignore interrupts; two processes are never equally fast, so there are several pairs of
-// them, and what is shown is the median of the pairs and their range.
+// is compared with one that is told to ignore interrupts, both served by one process, since two are never equally fast; there are
+// several such pairs, and what is shown is the median of the pairs and their range.
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,10 +10,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
 import { median, quantile, say, verdict } from './figures.mjs';
-import { ninefs, unmount } from './peers.mjs';
+import { ninefs, server, unmount } from './peers.mjs';
 
 const CLIENT = fileURLToPath(new URL('getattrs.mjs', import.meta.url));
-const MOUNTS = fileURLToPath(new URL('getattrs.py', import.meta.url));
+const MOUNTS = fileURLToPath(new URL('mounts.mjs', import.meta.url));
+const BLOCKS = fileURLToPath(new URL('getattrs.py', import.meta.url));
 /** Bound of one piece of work, seconds. */
 const PATIENCE = 300;
 /** What it may cost. */
@@ -62,22 +63,19 @@ function clients(address, rounds) {
   });
 }
 
-function mounts(server, base, rounds) {
+async function mounts(address, base, rounds) {
+  const points = ['off', 'auto'].map((mode) => join(base, mode));
+  for (const point of points) mkdirSync(point);
   const pairs = [];
   for (let pair = 0; pair < PAIRS; pair++) {
-    // who is started first changes, too
-    const modes = pair % 2 === 0 ? ['off', 'auto'] : ['auto', 'off'];
-    const points = modes.map((mode) => join(base, mode));
+    const daemon = await server(process.execPath, [MOUNTS, address, ...points]);
     try {
-      for (const [i, mode] of modes.entries()) {
-        mkdirSync(points[i], { recursive: true });
-        server.mount(points[i], ['-o', `intr=${mode}`]);
-      }
       const files = points.map((point) => join(point, 'file'));
-      const measured = json('python3', [MOUNTS, Math.ceil(rounds / PAIRS), EACH, ...files]);
-      pairs.push(compare('', measured[modes.indexOf('off')], measured[modes.indexOf('auto')]));
+      const [off, auto] = json('python3', [BLOCKS, Math.ceil(rounds / PAIRS), EACH, ...files]);
+      pairs.push(compare('', off, auto));
     } finally {
       for (const point of points) unmount(point);
+      daemon.stop();
     }
     say(`mounts, pair ${pair + 1} of ${PAIRS}: done`);
   }
@@ -101,11 +99,11 @@ export async function run({ scale, rounds, json: asJson }) {
   const many = Math.max(8, Math.ceil((ROUNDS * rounds) / scale));
   const figures = [];
   try {
-    const server = await ninefs('ninefs').start(dir);
+    const peer = await ninefs('ninefs').start(dir);
     try {
-      figures.push(...clients(server.address, many), mounts(server, base, many));
+      figures.push(...clients(peer.address, many), await mounts(peer.address, base, many));
     } finally {
-      server.stop();
+      peer.stop();
     }
   } finally {
     rmSync(base, { recursive: true, force: true });

@@ -14,9 +14,9 @@ const PATIENCE = 30;
 
 const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 
-/** Starts a server and yields its first line of output. */
-async function server(command, args) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+/** Starts a server and yields its first line of output. Its standard input stays open until it is stopped. */
+export async function server(command, args) {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout });
   const line = await new Promise((resolve, reject) => {
     const clock = setTimeout(

@@ -163,7 +163,8 @@ export async function run({ scale, rounds, json }) {
     console.log(back.toString());
     for (const { cap, ok } of within)
       console.log(verdict(ok, `rxpool=${cap}m: receive memory never above it, resident size with it`));
-    for (const { title, ok } of interrupts) console.log(verdict(ok, `${title}: everybody came back, nothing is left`));
+    for (const { title, ok } of interrupts)
+      console.log(verdict(ok, `${title}: everybody came back, nothing is left, memory within its cap`));
   }
   return [...within, ...interrupts].every(({ ok }) => ok) ? 0 : 1;
 }
