@@ -50,16 +50,15 @@ export async function serveMount({ settings, session, policy, operations, logger
     ...largestRead(session),
   };
   if (settings.driver === 'fuse-native') {
-    const { mode, attrTtl, entryTtl, negativeTtl } = policy;
-    const pages = mode === 'loose' ? 'always' : 'unchanged';
-    const keep = { direct: mode === 'none', pages, attrTtl, entryTtl, negativeTtl } as const;
+    const { mode, entryTtl, negativeTtl } = policy;
+    const keep = { direct: mode === 'none', entryTtl, negativeTtl };
     const served = await serveFuseNative({ operations, mount, keep, logger });
     return {
       mountpoint: served.mountpoint,
       done: served.done,
       unmount: (options) => served.unmount(options),
       stats: () => served.stats,
-      // libfuse 2 could, the addon cannot: the kernel's own copy runs out after attrTtl
+      // the kernel keeps no attributes here
       expireAttr: async () => {},
     };
   }

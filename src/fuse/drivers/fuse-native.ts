@@ -53,7 +53,7 @@ export async function serveFuseNative(options: FuseNativeOptions): Promise<FuseN
   const binding = options.binding ?? fuseNative();
   const place = options.place ?? (await (host.mac ? macPlace : linuxPlace)(mount));
   const list = libfuseOptions(mount, keep, host.mac, process.geteuid?.() === 0);
-  const { table, names } = callbacks(operations, host);
+  const { table, names } = callbacks(operations, { host, direct: keep.direct });
   const ending = new Abort();
   const stats: Counts = {
     inFlight: 0,

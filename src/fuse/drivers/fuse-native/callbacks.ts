@@ -6,7 +6,7 @@
 import type { NodeId } from '../../../common/brand.ts';
 import { errno } from '../../../common/errno.ts';
 import { ErrnoError } from '../../../common/errors.ts';
-import type { Operations, RequestContext } from '../../operations.ts';
+import type { Attr, Operations, RequestContext } from '../../operations.ts';
 import type { Native } from './binding.ts';
 import {
   direntWords,
@@ -43,6 +43,8 @@ const O_CREAT = 0o100;
 const O_EXCL = 0o200;
 /** So much is asked for at once of a listing. */
 const LISTING = 64 * 1024;
+/** The names that libfuse gives (lib/fuse.c, hidden_name). */
+const HIDDEN = /\/\.fuse_hidden[0-9a-f]{16}$/;
 const XATTR_MOST = 64 * 1024;
 const MAC_NAMES = 128;
 
@@ -51,6 +53,10 @@ const nothing = (): readonly unknown[] => [];
 
 // biome-ignore lint/suspicious/noExplicitAny: the addon's arguments, which differ by callback and are what the addon says they are
 type Args = any[];
+
+function isMissing(error: unknown): boolean {
+  return error instanceof ErrnoError && (error.errno === errno.ENOENT || error.errno === errno.ESTALE);
+}
 
 /** A callback whose arguments are of the types that the addon gives it. */
 function on<A extends Args>(
@@ -77,10 +83,20 @@ export interface Callbacks {
   readonly handles: Handles;
 }
 
-export function callbacks(ops: Operations, host: Host): Callbacks {
+export interface CallbackOptions {
+  readonly host: Host;
+  /** Writes go past the kernel's pages, and past its clearing of setuid and setgid. */
+  readonly direct: boolean;
+}
+
+export function callbacks(ops: Operations, { host, direct }: CallbackOptions): Callbacks {
   const names = new Names(ops);
   const handles = new Handles(names);
-  const stat = (attr: Parameters<typeof statWords>[0]): Answer => ({ result: 0, extras: [statWords(attr, host)] });
+  const stat = (path: string, attr: Attr): Answer => {
+    // libfuse counts the name of a ghost as a link, and takes it off what it shows (lib/fuse.c, fuse_lib_getattr)
+    const shown = names.isGhost(path) ? { ...attr, nlink: attr.nlink + 1 } : attr;
+    return { result: 0, extras: [statWords(shown, host)] };
+  };
   const change = (ctx: RequestContext, path: string, set: Parameters<Operations['setattr']>[2]) =>
     names.use(ctx, path, (nodeid) => ops.setattr(ctx, nodeid, set));
 
@@ -130,20 +146,41 @@ export function callbacks(ops: Operations, host: Host): Callbacks {
     return value;
   }
 
+  /**
+   * libfuse renames an open file that is to be removed, and removes it when it is closed. Here it is removed at once, as the
+   * open file goes on without a name: no such name is ever on the server, and its directory can be removed too.
+   */
+  function hide(ctx: RequestContext, from: string, to: string): Promise<boolean> {
+    return names.use(ctx, from, async (nodeid, held) => {
+      if (!handles.isOpen(nodeid)) return false;
+      await names.useParent(ctx, from, (parent, name) => ops.unlink(ctx, parent, name));
+      names.haunt(from, to, held);
+      return true;
+    });
+  }
+
   const table: Record<string, Callback> = {
     getattr: on<[path: string]>(
       async (ctx, _native, path) => {
-        if (path !== '/') return stat((await names.look(ctx, path)).attr);
-        return names.use(ctx, path, async (root) => stat((await ops.getattr(ctx, root, undefined, true)).attr));
+        const look = async () => stat(path, (await names.look(ctx, path)).attr);
+        if (!names.isCurrent(path)) return look();
+        try {
+          const { attr } = await names.use(ctx, path, (nodeid) => ops.getattr(ctx, nodeid, undefined, true));
+          return stat(path, attr);
+        } catch (error) {
+          // the file that had the name may be gone, and another may have it
+          if (path === '/' || names.isGhost(path) || !isMissing(error)) throw error;
+          return look();
+        }
       },
       () => [noStat()],
     ),
 
     fgetattr: on<[path: string, fd: number]>(
-      async (ctx, _native, _path, fd) => {
+      async (ctx, _native, path, fd) => {
         const { held, fh, kind } = handles.get(fd);
         const { attr } = await ops.getattr(ctx, held.nodeid, kind === 'file' ? fh : undefined, true);
-        return stat(attr);
+        return stat(path, attr);
       },
       () => [noStat()],
     ),
@@ -206,6 +243,7 @@ export function callbacks(ops: Operations, host: Host): Callbacks {
     }),
 
     unlink: does<[string]>(async (ctx, path) => {
+      if (names.isGhost(path)) return names.exorcise(path);
       await names.useParent(ctx, path, (parent, name) => ops.unlink(ctx, parent, name));
       names.drop(path);
     }),
@@ -216,6 +254,7 @@ export function callbacks(ops: Operations, host: Host): Callbacks {
     }),
 
     rename: does<[string, string]>(async (ctx, from, to) => {
+      if (HIDDEN.test(to) && (await hide(ctx, from, to))) return;
       await names.useParent(ctx, from, (parent, name) =>
         names.useParent(ctx, to, (newParent, newName) => ops.rename(ctx, parent, name, newParent, newName, 0)),
       );
@@ -226,7 +265,10 @@ export function callbacks(ops: Operations, host: Host): Callbacks {
       (ctx, _native, path, given) =>
         names.use(ctx, path, async (nodeid, held) => {
           const flags = linuxFlags(given, host);
-          const { fh } = await ops.open(ctx, nodeid, flags, false);
+          const { fh } = await Promise.resolve(ops.open(ctx, nodeid, flags, false)).catch((error: unknown) => {
+            // found before its name was taken from it: ESTALE makes the kernel look the name up again
+            throw names.isGhost(path) && isMissing(error) ? new ErrnoError(errno.ESTALE) : error;
+          });
           return { result: 0, extras: [handles.add(held, fh, 'file', flags)] };
         }),
       () => [0],
@@ -263,7 +305,8 @@ export function callbacks(ops: Operations, host: Host): Callbacks {
         const { held, fh, flags } = handles.get(fd);
         const count = await ops.write(ctx, held.nodeid, fh, pair(low, high), data, {
           fromCache: false,
-          killSuidGid: false,
+          // whoever writes: that is not told, and root can set them again
+          killSuidGid: direct,
           openFlags: flags,
           lockOwner: 0n,
         });

@@ -20,8 +20,7 @@ const HIGHEST = 2 ** 31 - 1;
 export class Handles {
   readonly #names: Names;
   readonly #open = new Map<number, Handle>();
-  /** libfuse lists a directory by its path: any open handle of the node will do for it. */
-  readonly #directories = new Map<NodeId, Set<number>>();
+  readonly #ofNode = new Map<NodeId, Set<number>>();
   #last = 0;
 
   constructor(names: Names) {
@@ -36,16 +35,10 @@ export class Handles {
     do this.#last = (this.#last % HIGHEST) + 1;
     while (this.#open.has(this.#last));
     this.#open.set(this.#last, { held: this.#names.hold(held), fh, kind, flags });
-    if (kind === 'directory') {
-      const same = this.#directories.get(held.nodeid);
-      if (same === undefined) this.#directories.set(held.nodeid, new Set([this.#last]));
-      else same.add(this.#last);
-    }
+    const same = this.#ofNode.get(held.nodeid);
+    if (same === undefined) this.#ofNode.set(held.nodeid, new Set([this.#last]));
+    else same.add(this.#last);
     return this.#last;
-  }
-
-  find(number: number): Handle | undefined {
-    return this.#open.get(number);
   }
 
   get(number: number): Handle {
@@ -54,20 +47,22 @@ export class Handles {
     return handle;
   }
 
-  /** An open handle of a directory. */
+  /** libfuse lists a directory by its path: any open handle of the node will do for it. */
   directory(nodeid: NodeId): Handle | undefined {
-    const [number] = this.#directories.get(nodeid) ?? [];
+    const [number] = this.#ofNode.get(nodeid) ?? [];
     return number === undefined ? undefined : this.#open.get(number);
+  }
+
+  isOpen(nodeid: NodeId): boolean {
+    return this.#ofNode.has(nodeid);
   }
 
   /** Takes it out; `work` closes it, and after that its node may be forgotten. */
   async remove(number: number, work: (handle: Handle) => unknown): Promise<void> {
     const handle = this.get(number);
     this.#open.delete(number);
-    const same = this.#directories.get(handle.held.nodeid);
-    if (handle.kind === 'directory' && same?.delete(number) && same.size === 0) {
-      this.#directories.delete(handle.held.nodeid);
-    }
+    const same = this.#ofNode.get(handle.held.nodeid);
+    if (same?.delete(number) && same.size === 0) this.#ofNode.delete(handle.held.nodeid);
     try {
       await work(handle);
     } finally {

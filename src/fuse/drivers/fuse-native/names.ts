@@ -1,8 +1,8 @@
 // From the paths that libfuse 2 speaks in to node ids: which node each path was last found to be, with the lookups that were
 // counted for it and must be taken back.
 // Guarantees: a node is forgotten once, with all its lookups, when no path, no open file and no call in progress has it any
-// more; the number of paths is bounded. A path is looked up again whenever the kernel looks at it (getattr); what lies above it
-// is as the kernel last saw it.
+// more; the number of paths is bounded. A path is looked up again when the kernel looks at it (getattr) and the time for which
+// its entry held is over; what lies above it is as the kernel last saw it.
 
 import type { NodeId } from '../../../common/brand.ts';
 import { errno } from '../../../common/errno.ts';
@@ -25,6 +25,8 @@ export interface Held {
 interface Known {
   readonly held: Held;
   readonly directory: boolean;
+  /** performance.now() until which the name need not be looked up again. */
+  readonly until: number;
 }
 
 /** The path above, and the name in it. */
@@ -38,6 +40,8 @@ export class Names {
   readonly #most: number;
   /** The longest unused first. */
   readonly #paths = new Map<string, Known>();
+  /** Names that libfuse has given to open files without one, and that exist nowhere else. */
+  readonly #ghosts = new Map<string, Held>();
   readonly #nodes = new Map<NodeId, Held>();
   /** Has no lookups, and is never forgotten. */
   readonly #root: Held = { nodeid: ROOT, lookups: 0, holders: 1 };
@@ -48,8 +52,8 @@ export class Names {
   }
 
   /** Paths that are known, and nodes that somebody has. */
-  get size(): { paths: number; nodes: number } {
-    return { paths: this.#paths.size, nodes: this.#nodes.size };
+  get size(): { paths: number; ghosts: number; nodes: number } {
+    return { paths: this.#paths.size, ghosts: this.#ghosts.size, nodes: this.#nodes.size };
   }
 
   /** Does something with the node at a path, which is not forgotten meanwhile. */
@@ -74,7 +78,7 @@ export class Names {
   }
 
   /** An entry that was counted is what the path leads to now. */
-  put(path: string, { nodeid, attr }: Entry): Held {
+  put(path: string, { nodeid, attr, entryTtl }: Entry): Held {
     let held = this.#nodes.get(nodeid);
     if (held === undefined) {
       held = { nodeid, lookups: 0, holders: 0 };
@@ -85,7 +89,8 @@ export class Names {
     this.hold(held);
     if (before !== undefined && before.held !== held) this.drop(path);
     else if (before !== undefined) this.#forgetPath(path, before);
-    this.#paths.set(path, { held, directory: (attr.mode & S_IFMT) === S_IFDIR });
+    const until = performance.now() + entryTtl * 1000;
+    this.#paths.set(path, { held, directory: (attr.mode & S_IFMT) === S_IFDIR, until });
     this.#limit();
     return held;
   }
@@ -105,6 +110,30 @@ export class Names {
     }
   }
 
+  /** The file at a path has no name any more; until exorcise() another path leads to it, for this process alone. */
+  haunt(from: string, ghost: string, held: Held): void {
+    this.drop(from);
+    this.#ghosts.set(ghost, this.hold(held));
+  }
+
+  /** Whether what is known of the path still holds, so that its node can be asked instead of its directory. */
+  isCurrent(path: string): boolean {
+    if (path === '/' || this.#ghosts.has(path)) return true;
+    const known = this.#paths.get(path);
+    return known !== undefined && performance.now() < known.until;
+  }
+
+  isGhost(path: string): boolean {
+    return this.#ghosts.has(path);
+  }
+
+  exorcise(ghost: string): void {
+    const held = this.#ghosts.get(ghost);
+    if (held === undefined) return;
+    this.#ghosts.delete(ghost);
+    this.release(held);
+  }
+
   hold(held: Held): Held {
     held.holders++;
     return held;
@@ -120,11 +149,14 @@ export class Names {
   /** Lets every path go. */
   clear(): void {
     for (const [path, known] of [...this.#paths]) this.#forgetPath(path, known);
+    for (const ghost of [...this.#ghosts.keys()]) this.exorcise(ghost);
   }
 
   /** Held: nothing may come between finding it and that. */
   async #find(ctx: RequestContext, path: string): Promise<Held> {
     if (path === '/') return this.hold(this.#root);
+    const ghost = this.#ghosts.get(path);
+    if (ghost !== undefined) return this.hold(ghost);
     const known = this.#paths.get(path);
     if (known !== undefined) {
       // to the end of the row

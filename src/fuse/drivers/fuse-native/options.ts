@@ -4,14 +4,15 @@ import { ConfigError } from '../../../common/errors.ts';
 import { escapeOption } from '../../fusermount.ts';
 import type { MountOptions } from '../../mount.ts';
 
-/** What may be kept without asking; one word for all files, as the addon has none for one open. */
+/**
+ * What may be kept without asking; one word for all files, as the addon has none for one open. Attributes are not: to the
+ * kernel each name of a file is a file of its own here, and one that was written through another name, or by another client,
+ * would keep its old length.
+ */
 export interface Keeping {
-  /** Reads and writes go to the file system as they come, past the kernel's pages. */
+  /** Reads and writes go to the file system as they come. Otherwise pages are kept while time and length are what they were. */
   direct: boolean;
-  /** Pages: kept for good, or as long as time and length are what they were when the file is opened again. */
-  pages: 'always' | 'unchanged';
   /** Seconds. */
-  attrTtl: number;
   entryTtl: number;
   negativeTtl: number;
 }
@@ -35,8 +36,9 @@ export function libfuseOptions(mount: MountOptions, keep: Keeping, mac: boolean,
     // what the kernel takes for the file's number is then ours, the same for each of its names
     ['use_ino', true],
     ['direct_io', keep.direct],
-    [keep.pages === 'always' ? 'kernel_cache' : 'auto_cache', !keep.direct],
-    [`attr_timeout=${keep.attrTtl}`, true],
+    ['auto_cache', !keep.direct],
+    ['ac_attr_timeout=0', !keep.direct],
+    ['attr_timeout=0', true],
     [`entry_timeout=${keep.entryTtl}`, true],
     [`negative_timeout=${keep.negativeTtl}`, true],
     // without it every write is one page

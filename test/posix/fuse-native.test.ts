@@ -1,0 +1,59 @@
+// The POSIX checks on mounts of the other driver, with what it cannot do left out, and that nothing of it is left in the end.
+
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { type Mount, mount } from '../../src/bridge/mount.ts';
+import type { CacheMode } from '../../src/bridge/settings.ts';
+import { memoryTree, type Serving, serve } from '../../src/server/server.ts';
+import { whyNoFuseNative } from '../support/fusenative.ts';
+import { posixSuite } from '../support/posix.ts';
+import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
+import { until } from '../support/until.ts';
+
+const why = existsSync('/dev/fuse') && process.getuid?.() === 0 ? whyNoFuseNative() : 'no /dev/fuse, or not root';
+const modes: { cache: CacheMode; exclude: string }[] = [
+  { cache: 'auto', exclude: 'fuse-native.txt' },
+  { cache: 'none', exclude: 'fuse-native-direct.txt' },
+];
+
+describe.skipIf(why !== undefined).each(modes)('the memory tree by way of fuse-native, cache=$cache', (mode) => {
+  let dir: string;
+  let serving: Serving;
+  let live: Mount;
+  let mountpoint: string;
+
+  beforeAll(async () => {
+    dir = await makeTempDir('fuse-native');
+    mountpoint = join(dir, 'mnt');
+    await mkdir(mountpoint);
+    serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree: memoryTree() });
+    live = await mount({
+      address: serving.address,
+      mountpoint,
+      driver: 'fuse-native',
+      cache: mode.cache,
+      access: 'client',
+      allowOther: true,
+      defaultPermissions: true,
+      nodev: false,
+      nosuid: false,
+    });
+  });
+  afterAll(async () => {
+    await until('every file to be closed', () => live.stats().handles === 0);
+    expect(await live.unmount()).toEqual({ how: 'unmounted' });
+    const { nodes, handles, fuse, client } = live.stats();
+    expect({ nodes, handles }).toEqual({ nodes: 1, handles: 0 });
+    expect(fuse.inFlight).toBe(0);
+    expect(fuse.replies).toBe(fuse.requests);
+    expect(client).toMatchObject({ tags: 0, reserveTags: 0, queued: 0, quarantine: 0, pool: { inUse: 0, waiting: 0 } });
+    await until('the server to have let everything go', () => serving.stats.connections.length === 0);
+    expect(serving.stats.places).toBe(0);
+    await serving.close();
+    await removeTempDir(dir);
+  });
+
+  posixSuite('POSIX', () => mountpoint, { exclude: join(import.meta.dirname, 'exclude', mode.exclude) });
+});
