@@ -3,7 +3,9 @@
 
 import type { FileStat, StatChange } from '../client/dialects/dialect.ts';
 import type { Attr, SetAttr } from '../fuse/operations.ts';
+import { NONUNAME } from '../wire/p9/constants.ts';
 import type { Qid } from '../wire/p9/types.ts';
+import type { Owners } from './owners.ts';
 
 export const S_IFMT = 0o170000;
 export const S_IFREG = 0o100000;
@@ -13,17 +15,8 @@ export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
 const S_IXGRP = 0o010;
 
-const UNKNOWN_ID = 0xffffffff;
 const NSEC = 1_000_000_000;
 const MAX_U32 = 0xffffffff;
-
-/** Owner and group that are shown instead of the server's. */
-export interface IdPolicy {
-  dfltuid: number;
-  dfltgid: number;
-  showUid?: number | undefined;
-  showGid?: number | undefined;
-}
 
 export function isDirectory(stat: { mode: number }): boolean {
   return (stat.mode & S_IFMT) === S_IFDIR;
@@ -34,13 +27,20 @@ export function inoOf(qid: Qid): bigint {
   return qid.path === 0n ? 1n : qid.path;
 }
 
-export function toAttr(stat: FileStat, ids: IdPolicy): Attr {
+/** A masked mode is all that the mask leaves, as with mount.fuse(8); of a link nobody looks at it. */
+export function shownMode(mode: number, { fmask, dmask }: Owners): number {
+  const type = mode & S_IFMT;
+  const mask = type === S_IFDIR ? dmask : type === S_IFLNK ? undefined : fmask;
+  return mask === undefined ? mode : type | (0o777 & ~mask);
+}
+
+export function toAttr(stat: FileStat, owners: Owners): Attr {
   return {
     ino: inoOf(stat.qid),
-    mode: stat.mode,
+    mode: shownMode(stat.mode, owners),
     nlink: Math.min(stat.nlink, MAX_U32),
-    uid: ids.showUid ?? (stat.uid === UNKNOWN_ID ? ids.dfltuid : stat.uid),
-    gid: ids.showGid ?? (stat.gid === UNKNOWN_ID ? ids.dfltgid : stat.gid),
+    uid: owners.showUid ?? (stat.uid === NONUNAME ? owners.dfltuid : owners.uids.toLocal(stat.uid)),
+    gid: owners.showGid ?? (stat.gid === NONUNAME ? owners.dfltgid : owners.gids.toLocal(stat.gid)),
     rdev: stat.rdev % (MAX_U32 + 1),
     size: stat.size,
     blocks: stat.blocks,
@@ -61,12 +61,19 @@ export function withoutPrivileges(mode: number): number {
   return (cleared & S_IXGRP) !== 0 ? cleared & ~S_ISGID : cleared;
 }
 
-/** The change that SETATTR asks for; killSuidGid is Bridge.clearPrivileges's. */
-export function toChange(set: SetAttr): StatChange {
+/**
+ * The change that SETATTR asks for; killSuidGid is Bridge.clearPrivileges's. To give a file to whom it is shown to belong to
+ * anyway (uid=, gid=) changes nothing. Throws EPERM for an owner whom the server cannot be told.
+ */
+export function toChange(set: SetAttr, { uids, gids, showUid, showGid, chownIgnored }: Owners): StatChange {
   const change: StatChange = {};
   if (set.mode !== undefined) change.mode = set.mode & 0o7777;
-  if (set.uid !== undefined) change.uid = set.uid;
-  if (set.gid !== undefined) change.gid = set.gid;
+  try {
+    if (set.uid !== undefined && set.uid !== showUid) change.uid = uids.toServer(set.uid);
+    if (set.gid !== undefined && set.gid !== showGid) change.gid = gids.toServer(set.gid);
+  } catch (error) {
+    if (chownIgnored !== true) throw error;
+  }
   if (set.size !== undefined) change.size = set.size;
   if (set.atime !== undefined) change.atime = set.atime;
   if (set.mtime !== undefined) change.mtime = set.mtime;

@@ -2,7 +2,7 @@
 // Holds no logic but what every family of operations needs: from a node to an entry for the kernel, and a node's fresh
 // attributes.
 
-import type { FileStat } from '../client/dialects/dialect.ts';
+import type { FileStat, StatChange } from '../client/dialects/dialect.ts';
 import type { Fid } from '../client/fids.ts';
 import type { Session } from '../client/session.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
@@ -10,11 +10,12 @@ import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { AttrReply, Entry, RequestContext } from '../fuse/operations.ts';
-import { type IdPolicy, S_ISGID, toAttr, withoutPrivileges } from './attrs.ts';
+import { S_ISGID, toAttr, withoutPrivileges } from './attrs.ts';
 import type { CachePolicy } from './cache.ts';
 import { Handles } from './handles.ts';
 import { Locks } from './locks.ts';
 import { type Node, Nodes } from './nodes.ts';
+import type { Owners } from './owners.ts';
 import type { Users } from './users.ts';
 
 export interface BridgeOptions {
@@ -22,7 +23,7 @@ export interface BridgeOptions {
   users: Users;
   rootStat: FileStat;
   policy: CachePolicy;
-  ids: IdPolicy;
+  owners: Owners;
   logger: Logger;
   /** Milliseconds: what bounds waits that nothing can abort. */
   flushTimeout: number;
@@ -35,7 +36,7 @@ export class Bridge {
   readonly handles = new Handles();
   readonly locks = new Locks();
   readonly policy: CachePolicy;
-  readonly ids: IdPolicy;
+  readonly owners: Owners;
   readonly logger: Logger;
   readonly flushTimeout: number;
   /** Makes the kernel ask for a node's attributes again; set when the mount is live. */
@@ -45,7 +46,7 @@ export class Bridge {
     this.session = options.session;
     this.users = options.users;
     this.policy = options.policy;
-    this.ids = options.ids;
+    this.owners = options.owners;
     this.logger = options.logger;
     this.flushTimeout = options.flushTimeout;
     this.nodes = new Nodes(options.session, options.users, options.rootStat);
@@ -81,12 +82,18 @@ export class Bridge {
   }
 
   attrReply(stat: FileStat): AttrReply {
-    return { attr: toAttr(stat, this.ids), attrTtl: this.policy.attrTtl };
+    return { attr: toAttr(stat, this.owners), attrTtl: this.policy.attrTtl };
   }
 
+  /** For a node whose lookup has been counted; taken back where its owner may not be shown (idmap=file). */
   entry(node: Node): Entry {
     const { entryTtl } = this.policy;
-    return { nodeid: node.id, generation: 0, entryTtl, ...this.attrReply(node.stat) };
+    try {
+      return { nodeid: node.id, generation: 0, entryTtl, ...this.attrReply(node.stat) };
+    } catch (error) {
+      this.nodes.forget(node.id, 1);
+      throw error;
+    }
   }
 
   /** The name's node and its attributes, asked from the server; one lookup is counted. */
@@ -117,15 +124,28 @@ export class Bridge {
   async lookAtMade(ctx: RequestContext, parent: Node, name: string, mode?: number): Promise<Node> {
     const node = await this.look(withoutSignal(ctx), parent, name);
     const { dialect } = this.session;
-    const foreign = this.users.shared && ctx.uid !== this.users.owner && node.stat.uid !== ctx.uid;
+    const uid = this.users.shared ? this.owners.uids.toServer(ctx.uid) : node.stat.uid;
+    const foreign = uid !== node.stat.uid && ctx.uid !== this.users.owner;
     const cut = mode !== undefined && dialect.cutsModes && ((node.stat.mode ^ mode) & 0o777) !== 0;
     if (!foreign && !cut) return node;
     await this.withFids(withoutSignal(ctx), [node], async (fid) => {
       if (cut) await dialect.change(fid, { mode: mode & 0o7777 }).catch((error) => this.#leave(name, error));
-      if (foreign) await dialect.change(fid, { uid: ctx.uid, gid: this.groupIn(ctx, parent) });
+      if (foreign) await this.change(fid, { uid, gid: this.groupIn(ctx, parent) });
       this.nodes.refresh(node, await dialect.stat(fid));
     });
     return node;
+  }
+
+  /** dialect.change; with chown=ignore an owner that the server refuses is left out. */
+  async change(fid: Fid, change: StatChange, signal?: AbortSignalLike): Promise<void> {
+    const { dialect } = this.session;
+    try {
+      await dialect.change(fid, change, signal);
+    } catch (error) {
+      const { uid, gid, ...rest } = change;
+      if (!this.owners.chownIgnored || (uid === undefined && gid === undefined) || !isRefusal(error)) throw error;
+      if (Object.keys(rest).length > 0) await dialect.change(fid, rest, signal);
+    }
   }
 
   /** It was made, and is as the server wants it. */
@@ -175,9 +195,13 @@ export class Bridge {
     node.stat = { ...node.stat, mode };
   }
 
-  /** The group of what is created in a directory: the directory's where it is setgid, else the caller's (inode_init_owner). */
+  /**
+   * The group of what is created in a directory: the directory's where it is setgid, else the caller's (inode_init_owner).
+   * Throws EPERM before anything is made for somebody who is nobody at the server.
+   */
   groupIn(ctx: RequestContext, parent: Node): number {
-    return (parent.stat.mode & S_ISGID) !== 0 ? parent.stat.gid : ctx.gid;
+    if (this.users.shared) this.owners.uids.toServer(ctx.uid);
+    return (parent.stat.mode & S_ISGID) !== 0 ? parent.stat.gid : this.owners.gids.toServer(ctx.gid);
   }
 }
 
@@ -197,6 +221,19 @@ export function firstOpen(node: Node): Fid | undefined {
   for (const { fid } of node.opens) return fid;
   return undefined;
 }
+
+/** What servers say to a chown that they do not allow, or cannot carry out. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ErrnoError && refusals.has(error.errno);
+}
+
+const refusals: ReadonlySet<number> = new Set([
+  errno.EPERM,
+  errno.EACCES,
+  errno.EOPNOTSUPP,
+  errno.ENOSYS,
+  errno.EINVAL,
+]);
 
 /** The server no longer finds the file by the fid. */
 export function isGone(error: unknown): boolean {

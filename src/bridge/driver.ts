@@ -64,7 +64,12 @@ export async function serveMount({ settings, session, policy, operations, logger
   }
   const served = await serveDevice({
     operations,
-    settings: { ...policy.fuse, posixLocks: settings.locks && session.dialect.hasLocks },
+    settings: {
+      ...policy.fuse,
+      posixLocks: settings.locks && session.dialect.hasLocks,
+      flockLocks: settings.flock === 'remote',
+      posixAcl: settings.posixAcl,
+    },
     intr: settings.intr,
     intrgrace: settings.intrGrace,
     logger,

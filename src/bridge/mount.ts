@@ -3,17 +3,20 @@
 // nothing stays mounted or connected. A lost connection ends no mount: it answers EIO until it is unmounted.
 
 import type { ConnectionStats } from '../client/connection.ts';
+import type { FileStat } from '../client/dialects/dialect.ts';
 import { connect, type Session } from '../client/session.ts';
 import { ConfigError, ConnectionError, ErrnoError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { SessionEnd, SessionStats } from '../fuse/session.ts';
 import { formatAddress } from '../transport/address.ts';
-import { isDirectory } from './attrs.ts';
+import { VERSION } from '../wire/p9/constants.ts';
+import { isDirectory, toAttr } from './attrs.ts';
 import { Bridge } from './bridge.ts';
 import { cachePolicy } from './cache.ts';
 import { serveMount } from './driver.ts';
 import { fileSystem } from './filesystem.ts';
-import { checkDriver, completeSettings, type GivenSettings, type MountSettings } from './settings.ts';
+import { type IdMaps, type Owners, ownersOf, readMaps } from './owners.ts';
+import { checkSettings, completeSettings, type GivenSettings, type MountSettings } from './settings.ts';
 import { Users } from './users.ts';
 
 export type MountEnd = SessionEnd;
@@ -42,8 +45,9 @@ export interface Mount {
 /** Rejects with ConfigError, ConnectionError, ProtocolError or CancelledError, each with the one line that says why. */
 export async function mount(given: GivenSettings): Promise<Mount> {
   const settings = completeSettings(given);
-  checkDriver(settings);
+  checkSettings(settings);
   const log = settings.childLogger ?? ((): Logger => settings.logger);
+  const maps = readMaps(settings, log('bridge'));
   const session = await connect(settings.address, {
     version: settings.version,
     msize: settings.msize,
@@ -55,7 +59,7 @@ export async function mount(given: GivenSettings): Promise<Mount> {
     ...(settings.signal && { signal: settings.signal }),
   });
   try {
-    return await mountSession(session, settings, log);
+    return await mountSession(session, settings, maps, log);
   } catch (error) {
     session.close();
     throw error;
@@ -65,15 +69,20 @@ export async function mount(given: GivenSettings): Promise<Mount> {
 async function mountSession(
   session: Session,
   settings: MountSettings,
+  maps: IdMaps,
   log: (component: string) => Logger,
 ): Promise<Mount> {
+  checkDialect(session, settings);
   const { access, uname, uid, aname } = settings;
-  const users = new Users(session, { access, uname, uid, aname });
+  const atServer = (id: number) => maps.uids.toServer(id);
+  const users = new Users(session, { access, uname, uid, aname, atServer });
   const rootStat = await lookAtRoot(session, users, settings);
+  const owners = ownersOf(settings, maps, rootStat);
+  checkRoot(rootStat, owners);
   const policy = cachePolicy(settings.cache);
   const logger = log('bridge');
   const { flushTimeout } = settings;
-  const bridge = new Bridge({ session, users, rootStat, policy, ids: settings, logger, flushTimeout });
+  const bridge = new Bridge({ session, users, rootStat, policy, owners, logger, flushTimeout });
   const served = await serveMount({ settings, session, policy, operations: fileSystem(bridge), logger: log('fuse') });
   bridge.expireAttr = (node) => served.expireAttr(node);
   void session.closed.then((error) => logger.info({ reason: error.message }, 'no connection: every call gets EIO'));
@@ -91,6 +100,26 @@ async function mountSession(
     unmount: (options) => served.unmount(options),
     stats,
   };
+}
+
+/** What was asked for and this server's dialect cannot give. */
+function checkDialect({ dialect, connection }: Session, { idmap, flock, posixAcl }: MountSettings): void {
+  const cannot = (option: string, why: string): never => {
+    throw new ConfigError(`${option}: the server speaks ${connection.version}, ${why}`, 1);
+  };
+  if (idmap === 'file' && dialect.attachesByName) cannot('idmap=file', 'where owners are names, not numbers');
+  if (flock === 'remote' && !dialect.hasLocks) cannot('flock=remote', 'which has no locks');
+  if (posixAcl && connection.version !== VERSION.dotl) cannot('posixacl', 'which has no extended attributes');
+}
+
+/** An owner that cannot be shown would make a mount that nobody can look at. */
+function checkRoot(root: FileStat, owners: Owners): void {
+  try {
+    toAttr(root, owners);
+  } catch (error) {
+    if (!(error instanceof ErrnoError)) throw error;
+    throw new ConfigError(`the owner of the tree: ${error.message}; nomap=ignore shows such ids as they are`, 1);
+  }
 }
 
 /** Attaches and asks for the root's attributes, within the time that connecting may take. */

@@ -10,6 +10,7 @@ import { ConfigError } from '../common/errors.ts';
 import { type Logger, silent } from '../common/log.ts';
 import { type Address, formatAddress } from '../transport/address.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
+import type { NoMap } from './ids.ts';
 
 export { VERSIONS, type VersionChoice } from '../client/dialects/versions.ts';
 
@@ -21,6 +22,9 @@ export type AccessMode = 'user' | 'client' | 'any' | number;
 
 /** When an interrupted caller is released: see fuse/interrupt.ts. */
 export type InterruptMode = 'auto' | 'now' | 'fatal' | 'off';
+
+/** Whose ids are whose: see ids.ts. */
+export type IdMapping = 'none' | 'user' | 'file';
 
 /** What stands between the kernel and this process: /dev/fuse itself, or libfuse 2 by way of the package fuse-native. */
 export type Driver = 'device' | 'fuse-native';
@@ -35,6 +39,8 @@ export interface MountSettings {
   uname: string;
   /** n_uname of the attach. */
   uid: number;
+  /** The primary group of whoever mounts. */
+  gid: number;
   /** The dialect; auto: the richest that the server speaks. */
   version: VersionChoice;
   /** Bytes asked for; the server may lower it. */
@@ -49,6 +55,23 @@ export interface MountSettings {
   /** Shown as owner and group of everything, where given. */
   showUid?: number;
   showGid?: number;
+  /** Permissions that nothing is shown with; without fmask for files, without dmask for directories. */
+  umask?: number;
+  fmask?: number;
+  dmask?: number;
+  /** Which of the server's ids are which here: all the same; the server's user is who mounts; as the files say. */
+  idmap: IdMapping;
+  /** Lines of name:id, the name one of this machine, the id the server's. */
+  uidfile?: string;
+  gidfile?: string;
+  /** What becomes of an id that the file does not have; default: error. */
+  nomap?: NoMap;
+  /** Whether a chown that the server refuses fails. */
+  chown: 'strict' | 'ignore';
+  /** POSIX ACLs count: the server stores them, the kernel checks by them. */
+  posixAcl: boolean;
+  /** flock(2): among the processes of this mount, or of all of the server's clients. */
+  flock: 'local' | 'remote';
   driver: Driver;
   readOnly: boolean;
   allowOther: boolean;
@@ -92,6 +115,10 @@ export const defaultSettings = {
   access: 'user',
   dfltuid: 65534,
   dfltgid: 65534,
+  idmap: 'none',
+  chown: 'strict',
+  posixAcl: false,
+  flock: 'local',
   driver: process.platform === 'linux' ? 'device' : 'fuse-native',
   readOnly: false,
   allowOther: false,
@@ -134,18 +161,61 @@ export function completeSettings(given: GivenSettings): MountSettings {
     source: formatAddress(given.address),
     uname: callerName(uid),
     uid,
+    gid: process.getgid?.() ?? 0,
     ...given,
     mountpoint: resolve(given.mountpoint),
+    ...(given.uidfile !== undefined && { uidfile: resolve(given.uidfile) }),
+    ...(given.gidfile !== undefined && { gidfile: resolve(given.gidfile) }),
   };
 }
 
-/**
- * Throws ConfigError for a setting that the driver cannot keep and without which somebody would act as somebody else.
- */
-export function checkDriver({ driver, access, allowOther }: MountSettings): void {
-  if (driver === 'fuse-native' && access === 'user' && allowOther) {
-    throw new ConfigError(
-      'access=user with allow_other: fuse-native does not tell who calls, everybody would act as you; use access=client or access=any',
-    );
-  }
+/** What cannot be had together, each with the reason that the user is told. */
+const contradictions: readonly { when(settings: MountSettings): boolean; why: string }[] = [
+  {
+    // somebody would act as somebody else
+    when: ({ driver, access, allowOther }) => driver === 'fuse-native' && access === 'user' && allowOther,
+    why: 'access=user with allow_other: fuse-native does not tell who calls, everybody would act as you; use access=client or access=any',
+  },
+  {
+    when: ({ idmap, uidfile, gidfile }) => idmap === 'file' && uidfile === undefined && gidfile === undefined,
+    why: 'idmap=file: it needs uidfile=FILE, gidfile=FILE or both',
+  },
+  {
+    when: ({ idmap, uidfile, gidfile }) => idmap !== 'file' && (uidfile !== undefined || gidfile !== undefined),
+    why: 'uidfile= and gidfile= mean something with idmap=file only',
+  },
+  {
+    when: ({ idmap, nomap }) => idmap !== 'file' && nomap !== undefined,
+    why: 'nomap= means something with idmap=file only',
+  },
+  {
+    when: ({ idmap, version }) => idmap === 'file' && version === '9P2000',
+    why: 'idmap=file with version=9p2000: its owners are names, not numbers; those of this machine go by /etc/passwd',
+  },
+  {
+    when: ({ flock, locks }) => flock === 'remote' && !locks,
+    why: "flock=remote with nolock: locks are either the server's or kept here",
+  },
+  {
+    when: ({ flock, version }) => flock === 'remote' && (version === '9P2000' || version === '9P2000.u'),
+    why: 'flock=remote: only 9P2000.L has locks',
+  },
+  {
+    when: ({ flock, driver }) => flock === 'remote' && driver === 'fuse-native',
+    why: 'flock=remote: fuse-native has no locks',
+  },
+  {
+    when: ({ posixAcl, version }) => posixAcl && (version === '9P2000' || version === '9P2000.u'),
+    why: 'posixacl: only 9P2000.L has extended attributes, which ACLs are',
+  },
+  {
+    when: ({ posixAcl, driver }) => posixAcl && driver === 'fuse-native',
+    why: 'posixacl: libfuse 2, which fuse-native has, knows no ACLs',
+  },
+];
+
+/** Throws ConfigError for settings that contradict each other, before anything is connected. */
+export function checkSettings(settings: MountSettings): void {
+  const found = contradictions.find(({ when }) => when(settings));
+  if (found !== undefined) throw new ConfigError(found.why);
 }

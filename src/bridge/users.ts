@@ -14,6 +14,8 @@ export interface UsersOptions {
   /** Of whoever mounts. */
   uid: number;
   aname: string;
+  /** What a uid of this machine is at the server. Throws EPERM where it is nobody there. */
+  atServer?: ((uid: number) => number) | undefined;
 }
 
 export class Users {
@@ -47,6 +49,12 @@ export class Users {
     return this.#roots.size;
   }
 
+  /** access=UID is the server's already. */
+  #numberOf(uid: number): number {
+    const { access, atServer } = this.#options;
+    return atServer === undefined || typeof access === 'number' ? uid : atServer(uid);
+  }
+
   #nameOf(uid: number): string {
     const { dialect, accounts } = this.#session;
     return dialect.attachesByName && uid !== this.owner ? accounts.userOf(uid) : this.#options.uname;
@@ -62,7 +70,7 @@ export class Users {
     let attaching = this.#attaching.get(uid);
     if (attaching === undefined) {
       const { aname } = this.#options;
-      attaching = this.#session.dialect.attach(this.#nameOf(uid), aname, uid).then(
+      attaching = this.#session.dialect.attach(this.#nameOf(uid), aname, this.#numberOf(uid)).then(
         (fid) => {
           this.#attaching.delete(uid);
           this.#roots.set(uid, fid);

@@ -2,7 +2,14 @@
 // Everything that can be judged without the server is judged in the process that the user started, before a daemon is.
 
 import { resolve } from 'node:path';
-import { checkDriver, completeSettings, type Driver, defaultSettings, type MountSettings } from '../bridge/settings.ts';
+import { readMaps } from '../bridge/owners.ts';
+import {
+  checkSettings,
+  completeSettings,
+  type Driver,
+  defaultSettings,
+  type MountSettings,
+} from '../bridge/settings.ts';
 import { ConfigError } from '../common/errors.ts';
 import { daemonReporter, startInBackground } from './background.ts';
 import { checkSystem } from './host.ts';
@@ -41,7 +48,8 @@ export function mountSettings(
     logger: log.logger,
     childLogger: log.child,
   });
-  checkDriver(settings);
+  checkSettings(settings);
+  readMaps(settings, log.child('bridge'));
   return settings;
 }
 

@@ -2,9 +2,11 @@
 // The names are those of mount(8) and v9fs; what concerns only mount(8) or systemd is accepted and ignored, as mount(8)
 // ignores it. How a list is read, and what is said of a wrong one, is optionlist.ts.
 
+import type { NoMap } from '../bridge/ids.ts';
 import {
   type AccessMode,
   type CacheMode,
+  type IdMapping,
   type InterruptMode,
   type MountSettings,
   VERSIONS,
@@ -90,6 +92,16 @@ const choice = (name: string, choices: readonly string[], help: string, put: Cho
   put,
 });
 
+/** A mask, as umask(1) takes it. */
+const octal = (name: string, help: string, put: (to: Choices, mask: number) => void): Text =>
+  text(
+    name,
+    'OCTAL',
+    help,
+    (to: Choices, mask) => put(to, Number.parseInt(mask, 8)),
+    (mask) => (/^0?[0-7]{1,3}$/.test(mask) ? undefined : 'it takes an octal number from 0 to 777'),
+  );
+
 function checkAccess(text: string): string | undefined {
   if (text === 'user' || text === 'client' || text === 'any') return undefined;
   return /^\d{1,10}$/.test(text) && Number(text) < UINT32 ? undefined : 'it takes user, client, any or a uid';
@@ -144,11 +156,60 @@ export const options: readonly Option[] = [
   number('dfltgid', 'number', [0, UINT32 - 1], 'group shown where the server names none (default 65534)', (to, id) => {
     to.settings.dfltgid = id;
   }),
+  choice(
+    'idmap',
+    ['none', 'user', 'file'],
+    "whose ids are whose: the same, the server's user is you, or as files say (default none)",
+    (to, mapping) => {
+      to.settings.idmap = mapping as IdMapping;
+    },
+  ),
+  text(
+    'uidfile',
+    'FILE',
+    'for idmap=file: NAME:UID a line, a user here and its number at the server',
+    (to, file) => {
+      to.settings.uidfile = file;
+    },
+    notEmpty('a file'),
+  ),
+  text(
+    'gidfile',
+    'FILE',
+    'for idmap=file: NAME:GID a line, the same of groups',
+    (to, file) => {
+      to.settings.gidfile = file;
+    },
+    notEmpty('a file'),
+  ),
+  choice(
+    'nomap',
+    ['error', 'ignore'],
+    'what an id that no file has becomes: EPERM, or itself (default error)',
+    (to, what) => {
+      to.settings.nomap = what as NoMap;
+    },
+  ),
   number('uid', 'number', [0, UINT32 - 1], 'owner shown for everything', (to, id) => {
     to.settings.showUid = id;
   }),
   number('gid', 'number', [0, UINT32 - 1], 'group shown for everything', (to, id) => {
     to.settings.showGid = id;
+  }),
+  octal('umask', 'permissions that nothing is shown with; with all others', (to, mask) => {
+    to.settings.umask = mask;
+  }),
+  octal('fmask', 'the same for files alone', (to, mask) => {
+    to.settings.fmask = mask;
+  }),
+  octal('dmask', 'the same for directories alone', (to, mask) => {
+    to.settings.dmask = mask;
+  }),
+  choice('chown', ['strict', 'ignore'], 'what a refused chown does: fail, or nothing (default strict)', (to, what) => {
+    to.settings.chown = what as MountSettings['chown'];
+  }),
+  flag('posixacl', "POSIX ACLs count: the server's, checked by the kernel; implies default_permissions", (to) => {
+    to.settings.posixAcl = true;
   }),
   flag('ro', 'read only', (to) => {
     to.settings.readOnly = true;
@@ -180,6 +241,14 @@ export const options: readonly Option[] = [
   flag('nolock', 'record locks are kept here, for this mount alone', (to) => {
     to.settings.locks = false;
   }),
+  choice(
+    'flock',
+    ['local', 'remote'],
+    "flock(2) locks: of this mount, or the server's (default local)",
+    (to, where) => {
+      to.settings.flock = where as MountSettings['flock'];
+    },
+  ),
   choice('intr', ['auto', 'now', 'fatal', 'off'], 'which interrupts end a waiting call (default auto)', (to, mode) => {
     to.settings.intr = mode as InterruptMode;
   }),

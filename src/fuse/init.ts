@@ -31,6 +31,8 @@ export interface FuseSettings {
   killpriv: boolean;
   /** fcntl locks go to the file system; otherwise they hold among this machine's processes only. */
   posixLocks: boolean;
+  /** The same of flock(2), whose owners are open files. */
+  flockLocks: boolean;
   /** 'auto': the kernel chooses READDIRPLUS where attributes are likely to be wanted. */
   readdirplus: 'auto' | 'always' | 'never';
   /** The caller's umask is left to the file system (default ACLs of the parent override it). */
@@ -57,6 +59,7 @@ export const defaults: FuseSettings = {
   cacheSymlinks: true,
   killpriv: true,
   posixLocks: false,
+  flockLocks: false,
   readdirplus: 'auto',
   dontMask: true,
   posixAcl: false,
@@ -80,6 +83,7 @@ export type InitReply = Parameters<(typeof initOut)['write']>[1];
 const wanted: Partial<Record<InitFlag, (settings: FuseSettings) => boolean>> = {
   ASYNC_READ: (s) => s.asyncRead,
   POSIX_LOCKS: (s) => s.posixLocks,
+  FLOCK_LOCKS: (s) => s.flockLocks,
   ATOMIC_O_TRUNC: (s) => s.atomicTrunc,
   BIG_WRITES: () => true,
   DONT_MASK: (s) => s.dontMask,

@@ -4,6 +4,7 @@
 import { Bridge } from '../../src/bridge/bridge.ts';
 import { cachePolicy } from '../../src/bridge/cache.ts';
 import { fileSystem } from '../../src/bridge/filesystem.ts';
+import { sameIds } from '../../src/bridge/ids.ts';
 import type { CacheMode } from '../../src/bridge/settings.ts';
 import { Users } from '../../src/bridge/users.ts';
 import type { Connection } from '../../src/client/connection.ts';
@@ -29,13 +30,13 @@ export async function bridged(options: ScriptedOptions = {}, cache: CacheMode = 
   const session = new Session(client);
   const users = new Users(session, { access: 'client', uname: 'me', uid: 0, aname: '' });
   const rootStat = await session.dialect.stat(await users.root(0));
-  const ids = { dfltuid: 0, dfltgid: 0 };
+  const owners = { uids: sameIds, gids: sameIds, dfltuid: 0, dfltgid: 0 };
   const bridge = new Bridge({
     session,
     users,
     rootStat,
     policy: cachePolicy(cache),
-    ids,
+    owners,
     logger: silent,
     flushTimeout: 1000,
   });

@@ -6,7 +6,7 @@ import type { FileHandle } from '../../common/brand.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
-import { isDirectory, S_IFMT, S_IFREG, toChange } from '../attrs.ts';
+import { isDirectory, S_IFMT, S_IFREG, shownMode, toChange } from '../attrs.ts';
 import { type Bridge, firstOpen, isGone, withoutSignal } from '../bridge.ts';
 import type { Node } from '../nodes.ts';
 
@@ -22,8 +22,7 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
   }
 
   async function setattr(ctx: RequestContext, node: Node, set: Parameters<Operations['setattr']>[2]) {
-    const { dialect } = fs.session;
-    const change = toChange(set);
+    const change = toChange(set, fs.owners);
     const open = openFid(set.fh) ?? (node.isUnlinked ? firstOpen(node) : undefined);
     if (fs.isLost(node)) {
       if (change.size !== undefined)
@@ -36,13 +35,13 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
     }
     if (Object.keys(change).length > 0) {
       try {
-        await dialect.change(open ?? (await fs.fid(ctx, node)), change, ctx.signal);
+        await fs.change(open ?? (await fs.fid(ctx, node)), change, ctx.signal);
       } catch (error) {
         // diod 1.0 looks an open file up by its old name: after a rename the node's own fid still reaches it
         if (!isGone(error)) throw error;
         if (!node.isUnlinked) {
           if (open === undefined) throw error;
-          await dialect.change(await fs.fid(ctx, node), change, ctx.signal);
+          await fs.change(await fs.fid(ctx, node), change, ctx.signal);
         } else {
           // nobody else can see a file without a name: what only shows in its attributes is kept here
           if (change.size !== undefined) throw error;
@@ -90,7 +89,8 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
       // a regular file that nobody may execute is not executable.
       if ((mask & X_OK) === 0) return;
       const node = fs.nodes.get(nodeid);
-      const { mode } = fs.policy.attrTtl > 0 ? node.stat : await fs.stat(ctx, node, undefined);
+      const stat = fs.policy.attrTtl > 0 ? node.stat : await fs.stat(ctx, node, undefined);
+      const mode = shownMode(stat.mode, fs.owners);
       if ((mode & S_IFMT) === S_IFREG && (mode & 0o111) === 0) throw new ErrnoError(errno.EACCES, 'not executable');
     },
   };

@@ -91,8 +91,9 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
         if (killSuidGid) await fs.clearPrivileges(node, fid, withoutSignal(ctx).signal);
         node.pagesOf = node.stat;
         node.plain = true;
+        const entry = fs.entry(node);
         const handle = await keep(withoutSignal(ctx), fid, node, plan);
-        return { entry: fs.entry(node), fh: fs.handles.add(handle), flags: plan.kernelFlags };
+        return { entry, fh: fs.handles.add(handle), flags: plan.kernelFlags };
       } catch (error) {
         calls.clunk(fid);
         throw error;

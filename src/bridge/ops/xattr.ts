@@ -5,6 +5,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import type { Bridge } from '../bridge.ts';
+import { isAcl, mapAcl, sameIds } from '../ids.ts';
 import type { Node } from '../nodes.ts';
 
 const CAPABILITY = 'security.capability';
@@ -13,6 +14,9 @@ export function xattrOps(
   fs: Bridge,
 ): Required<Pick<Operations, 'getxattr' | 'setxattr' | 'listxattr' | 'removexattr'>> {
   const { dialect } = fs.session;
+  const { uids, gids } = fs.owners;
+  // most mounts map nothing, and their ACLs pass as they are
+  const maps = uids !== sameIds || gids !== sameIds;
   /** The server has said that it has none at all. */
   let none = false;
 
@@ -39,7 +43,10 @@ export function xattrOps(
     getxattr(ctx, nodeid, name) {
       const node = fs.nodes.get(nodeid);
       if (name === CAPABILITY && performance.now() < node.incapableUntil) throw new ErrnoError(errno.ENODATA);
-      return ask(async () => dialect.getxattr(await fs.fid(ctx, node), name, ctx.signal)).catch((error) => {
+      return ask(async () => {
+        const value = await dialect.getxattr(await fs.fid(ctx, node), name, ctx.signal);
+        return maps && isAcl(name) ? mapAcl(value, uids.toLocal, gids.toLocal) : value;
+      }).catch((error) => {
         if (name !== CAPABILITY || !(error instanceof ErrnoError)) throw error;
         return error.errno === errno.ENODATA || error.errno === errno.EOPNOTSUPP ? absent(node) : Promise.reject(error);
       });
@@ -53,7 +60,10 @@ export function xattrOps(
     setxattr(ctx, nodeid, name, value, flags) {
       const node = fs.nodes.get(nodeid);
       node.incapableUntil = 0;
-      return ask(() => fs.withFids(ctx, [node], (fid) => dialect.setxattr(fid, name, value, flags, ctx.signal)));
+      return ask(async () => {
+        const sent = maps && isAcl(name) ? mapAcl(value, uids.toServer, gids.toServer) : value;
+        await fs.withFids(ctx, [node], (fid) => dialect.setxattr(fid, name, sent, flags, ctx.signal));
+      });
     },
 
     removexattr(ctx, nodeid, name) {
