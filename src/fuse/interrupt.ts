@@ -40,6 +40,13 @@ export interface InterruptReason {
   onDying?: (() => void) | undefined;
 }
 
+/**
+ * Milliseconds that a harmless signal leaves a call which may wait for ever: none that a person notices, and enough for a
+ * server to say that there is nothing to read. An empty file cannot be told from a stream, and a program that preempts
+ * itself by signals, as Go's do, would fail to read it.
+ */
+const STREAM_GRACE = 100;
+
 const bit = (signal: number): bigint => 1n << BigInt(signal - 1);
 
 const SIGKILL = bit(9);
@@ -62,7 +69,7 @@ export function decideInterrupt(at: InterruptCase): InterruptDecision {
   if (at.masks !== undefined && isDying(at.masks)) return 'flush-dying';
   if (at.mode === 'now') return 'flush';
   if (at.mode === 'fatal') return at.masks === undefined ? 'ignore' : 'wait';
-  return at.mayBlock || at.elapsedMs >= at.graceMs ? 'flush' : 'wait';
+  return at.elapsedMs >= (at.mayBlock ? Math.min(STREAM_GRACE, at.graceMs) : at.graceMs) ? 'flush' : 'wait';
 }
 
 const fields: [key: keyof SignalMasks, label: string][] = [

@@ -115,7 +115,7 @@ describe.skipIf(whyNoMounts() !== undefined)('a signal to a caller', () => {
       { intrgrace: 50 },
     ));
 
-  test('a harmless one ends the wait on a stream at once', () =>
+  test('a harmless one ends the wait on a stream soon', () =>
     mounted(
       async (toy) => {
         const { child, ended } = await hanging(toy, 'python3', '-c', READ_WITH_ALARM, join(toy.mountpoint, 'stream'));

@@ -31,6 +31,8 @@ export interface WorkloadOptions {
   /** Milliseconds for one workload. */
   timeout?: number;
   user?: { uid: number; gid: number };
+  /** Added to the environment. */
+  env?: Readonly<Record<string, string>>;
 }
 
 const ONE_WORKLOAD = 240_000;
@@ -44,12 +46,18 @@ export function listWorkloads(): Workload[] {
 
 /** What was done, in one line; fails with the workload's own reason. */
 export async function runWorkload(name: string, place: WorkloadPlace, options: WorkloadOptions = {}): Promise<string> {
-  const { scale = 1, timeout = ONE_WORKLOAD, user } = options;
+  const { scale = 1, timeout = ONE_WORKLOAD, user, env } = options;
   const scratch = await makeTempDir('scratch');
   if (user !== undefined) await chown(scratch, user.uid, user.gid);
   const args = [runner, name, place.dir, '--scale', String(scale), '--scratch', scratch];
   if (place.server !== undefined) args.push('--server', place.server);
-  const child = spawn(python, args, { ...user, cwd: '/', detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(python, args, {
+    ...user,
+    env: { ...process.env, ...env },
+    cwd: '/',
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const said = { stdout: '', stderr: '' };
   for (const stream of ['stdout', 'stderr'] as const) {
     child[stream].setEncoding('utf8').on('data', (text: string) => {

@@ -101,6 +101,44 @@ def tar(place):
     return f'{count} files out, compared, and in again{arrived(place)}'
 
 
+# ---- make
+
+
+def make(place):
+    """make -j of a C program of many files with generated headers, run; a header changed and made again; made clean."""
+    count = place.count(100)
+    base = f'{place.dir}/program'
+    os.makedirs(f'{base}/src')
+    for i in range(count):
+        with open(f'{base}/src/part{i}.c', 'w', encoding='utf-8') as file:
+            file.write(f'#include <stdio.h>\n#include "../gen/sizes.h"\nint part{i}(void) {{ return SIZE_{i}; }}\n')
+    with open(f'{base}/src/main.c', 'w', encoding='utf-8') as file:
+        file.write('#include <stdio.h>\n' + ''.join(f'int part{i}(void);\n' for i in range(count)))
+        total = ' + '.join(f'part{i}()' for i in range(count))
+        file.write(f'int main(void) {{ printf("%d\\n", {total}); return 0; }}\n')
+    with open(f'{base}/first', 'w', encoding='utf-8') as file:
+        file.write('1\n')
+    names = ' '.join(f'obj/part{i}.o' for i in range(count))
+    with open(f'{base}/Makefile', 'w', encoding='utf-8') as file:
+        file.write(
+            f'program: obj/main.o {names}\n\t$(CC) -o $@ $^\n'
+            'obj/%.o: src/%.c gen/sizes.h\n\t@mkdir -p obj\n\t$(CC) -c -O1 -o $@ $<\n'
+            'gen/sizes.h: first\n\t@mkdir -p gen\n'
+            f'\tfor i in $$(seq 0 {count - 1}); do echo "#define SIZE_$$i ($$i + $$(cat first))"; done > $@\n'
+            'clean:\n\trm -r obj gen program\n'
+        )
+    for first in (1, 5):
+        with open(f'{base}/first', 'w', encoding='utf-8') as file:
+            file.write(f'{first}\n')
+        run('make', '-s', '-j4', cwd=base)
+        equal('what the program says', run(f'{base}/program'), f'{sum(range(count)) + first * count}\n')
+    equal('make with nothing to do', run('make', '-q', cwd=base), '')
+    said = arrived(place)
+    run('make', '-s', 'clean', cwd=base)
+    equal('what is left', sorted(os.listdir(base)), ['Makefile', 'first', 'src'])
+    return f'{count} files compiled and linked, twice{said}'
+
+
 # ---- sqlite
 
 

@@ -30,6 +30,7 @@ from place import Place  # noqa: E402
 WORKLOADS = (
     (programs.git, ('git',)),
     (programs.tar, ('tar', 'diff')),
+    (programs.make, ('make', 'cc')),
     (programs.sqlite_journal, ('sqlite3',)),
     (programs.sqlite_wal, ('sqlite3',)),
     (programs.npm, ('npm',)),

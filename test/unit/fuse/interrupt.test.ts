@@ -60,11 +60,14 @@ describe('the policy', () => {
   test.each<Row>([
     ['auto', dying, false, 0, 'flush-dying'],
     ['auto', dying, true, 5000, 'flush-dying'],
-    ['auto', harmless, true, 0, 'flush'],
+    // an empty file looks like a stream: reading it must not fail for whoever preempts himself by signals
+    ['auto', harmless, true, 99, 'wait'],
+    ['auto', harmless, true, 100, 'flush'],
     ['auto', harmless, false, 0, 'wait'],
     ['auto', harmless, false, 999, 'wait'],
     ['auto', harmless, false, 1000, 'flush'],
-    ['auto', unknown, true, 0, 'flush'],
+    ['auto', unknown, true, 99, 'wait'],
+    ['auto', unknown, true, 100, 'flush'],
     ['auto', unknown, false, 999, 'wait'],
     ['auto', unknown, false, 1000, 'flush'],
     ['now', dying, false, 0, 'flush-dying'],
