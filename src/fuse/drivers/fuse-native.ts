@@ -174,6 +174,7 @@ export async function serveFuseNative(options: FuseNativeOptions): Promise<FuseN
     done,
     stats,
     async unmount({ lazy = false } = {}) {
+      if (ended !== undefined) return ended;
       await place.unmount(lazy);
       const late = Symbol();
       const over = await within<SessionEnd | typeof late>(done, lazy ? LAZY_MS : INIT_MS, () => late);

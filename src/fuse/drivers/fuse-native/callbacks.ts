@@ -265,11 +265,13 @@ export function callbacks(ops: Operations, { host, direct }: CallbackOptions): C
       (ctx, _native, path, given) =>
         names.use(ctx, path, async (nodeid, held) => {
           const flags = linuxFlags(given, host);
-          const { fh } = await Promise.resolve(ops.open(ctx, nodeid, flags, false)).catch((error: unknown) => {
+          try {
+            const { fh } = await ops.open(ctx, nodeid, flags, false);
+            return { result: 0, extras: [handles.add(held, fh, 'file', flags)] };
+          } catch (error) {
             // found before its name was taken from it: ESTALE makes the kernel look the name up again
             throw names.isGhost(path) && isMissing(error) ? new ErrnoError(errno.ESTALE) : error;
-          });
-          return { result: 0, extras: [handles.add(held, fh, 'file', flags)] };
+          }
         }),
       () => [0],
     ),

@@ -1,7 +1,7 @@
 // The mountpoint of fuse-native on systems with and without /proc: whether it is fit, how it is unmounted, when it is gone.
 
 import { spawn } from 'node:child_process';
-import { realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ConfigError } from '../../../common/errors.ts';
 import { FS_TYPE, type MountOptions, unmount } from '../../mount.ts';
@@ -49,6 +49,10 @@ export async function linuxPlace(options: MountOptions): Promise<Place> {
     await checkMountpoint(given, FS_TYPE, false);
   }
   const mountpoint = await canonicalPath(given);
+  // libfuse 2 refuses it, and the word that would permit it is not known to fusermount3
+  if (process.geteuid?.() !== 0 && (await readdir(mountpoint)).length > 0) {
+    throw new ConfigError(`mountpoint ${mountpoint} is not empty, as libfuse 2 wants it of users other than root`, 1);
+  }
   return {
     mountpoint,
     unmount: (lazy) => unmount(mountpoint, { lazy }),
