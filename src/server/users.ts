@@ -28,6 +28,8 @@ export interface UserFiles {
   group: string;
 }
 
+/** Milliseconds. */
+const NAMES_FRESH = 1000;
 const SYSTEM: UserFiles = { passwd: '/etc/passwd', group: '/etc/group' };
 
 /** Changes whenever the file does; '' when it is not there. */
@@ -47,6 +49,8 @@ export class Users {
   readonly #files: UserFiles;
   #stamps = { passwd: '', group: '' };
   #database: Database = databaseOf([], []);
+  /** Until when the names need not be looked for again, on the clock of performance.now(). */
+  #fresh = 0;
 
   constructor(files: UserFiles = SYSTEM) {
     this.#files = files;
@@ -63,7 +67,11 @@ export class Users {
     return { uid, gid, groups: [...new Set([gid, ...others])], uname: entry?.name ?? uname };
   }
 
+  /** Every stat asks for them, and looking at two files costs more than the stat: they may be a second old. */
   get names(): Names {
+    const now = performance.now();
+    if (now < this.#fresh) return this.#database;
+    this.#fresh = now + NAMES_FRESH;
     return this.#read();
   }
 
