@@ -16,6 +16,8 @@ export interface Aside {
   readonly parent: Node;
   readonly name: string;
   readonly by: RequestContext;
+  /** Its removal, once that has begun. */
+  ending?: Promise<void>;
 }
 
 /** Whether the file would be taken from under those who have it open. */
@@ -27,27 +29,56 @@ export function mustStepAside(fs: Bridge, node: Node | undefined): node is Node 
 /** Gives the node a hidden name instead of this one. False: the server does not rename it, and nothing has changed. */
 export async function stepAside(fs: Bridge, ctx: RequestContext, parent: Node, name: string): Promise<boolean> {
   const node = fs.nodes.child(parent, name);
-  if (node === undefined) return false;
   const hidden = sideName();
-  try {
-    await move(fs, ctx, parent, name, hidden);
-  } catch (error) {
-    if (!(error instanceof ErrnoError) || error instanceof CancelledError) throw error;
-    fs.logger.debug({ name, errno: error.code }, 'an open file could not be moved aside');
-    return false;
-  }
-  node.aside = { parent, name: hidden, by: withoutSignal(ctx) };
-  node.stat = { ...node.stat, nlink: 0 };
+  if (node === undefined || !(await tried(fs, name, move(fs, ctx, parent, name, hidden)))) return false;
+  hide(node, { parent, name: hidden, by: withoutSignal(ctx) });
   return true;
 }
 
-/** Undoes stepAside. */
-export async function stepBack(fs: Bridge, node: Node, name: string): Promise<void> {
-  const { aside } = node;
-  if (aside === undefined) return;
-  await move(fs, aside.by, aside.parent, aside.name, name);
-  node.aside = undefined;
-  node.stat = { ...node.stat, nlink: 1 };
+/**
+ * The same for a file that another is to be renamed over, by `rename`: where there are links it has both names until then,
+ * so that at no time there is nothing by the name. It is as before when `rename` fails.
+ */
+export async function renameOver(
+  fs: Bridge,
+  ctx: RequestContext,
+  parent: Node,
+  name: string,
+  rename: (ctx: RequestContext) => Promise<void>,
+): Promise<void> {
+  const target = fs.nodes.child(parent, name);
+  if (!mustStepAside(fs, target)) return rename(ctx);
+  const hidden = sideName();
+  const { hasLinks } = fs.session.dialect;
+  const moving = hasLinks ? link(fs, ctx, parent, target, hidden) : move(fs, ctx, parent, name, hidden);
+  if (!(await tried(fs, name, moving))) return rename(ctx);
+  const aside = { parent, name: hidden, by: withoutSignal(ctx) };
+  try {
+    // from here on it is done or undone, and not left in the middle
+    await rename(withoutSignal(ctx));
+  } catch (error) {
+    if (hasLinks) await remove(fs, aside);
+    else await tried(fs, name, move(fs, aside.by, parent, hidden, name));
+    throw error;
+  }
+  hide(target, aside);
+}
+
+function hide(node: Node, aside: Aside): void {
+  node.aside = aside;
+  node.stat = { ...node.stat, nlink: 0 };
+}
+
+/** False: the server refuses. */
+async function tried(fs: Bridge, name: string, step: Promise<void>): Promise<boolean> {
+  try {
+    await step;
+    return true;
+  } catch (error) {
+    if (!(error instanceof ErrnoError) || error instanceof CancelledError) throw error;
+    fs.logger.debug({ name, errno: error.code }, 'an open file could not be kept aside');
+    return false;
+  }
 }
 
 async function move(fs: Bridge, ctx: RequestContext, parent: Node, from: string, to: string): Promise<void> {
@@ -55,12 +86,22 @@ async function move(fs: Bridge, ctx: RequestContext, parent: Node, from: string,
   fs.nodes.renamed(parent, from, parent, to);
 }
 
+async function link(fs: Bridge, ctx: RequestContext, parent: Node, node: Node, name: string): Promise<void> {
+  await fs.withFids(ctx, [parent, node], (dir, file) => fs.session.dialect.link(dir, file, name, ctx.signal));
+  fs.nodes.linked(parent, name, node);
+}
+
 /** Nobody has it open any more, or its directory is to go. Does not reject. */
 export async function endAside(fs: Bridge, node: Node): Promise<void> {
   const { aside } = node;
   if (aside === undefined) return;
-  node.aside = undefined;
-  const { parent, name, by } = aside;
+  aside.ending ??= remove(fs, aside).finally(() => {
+    node.aside = undefined;
+  });
+  await aside.ending;
+}
+
+async function remove(fs: Bridge, { parent, name, by }: Aside): Promise<void> {
   try {
     await fs.withFids(by, [parent], (dir) => fs.session.dialect.unlink(dir, name, false));
   } catch (error) {

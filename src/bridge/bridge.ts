@@ -16,6 +16,7 @@ import { Handles } from './handles.ts';
 import { Locks } from './locks.ts';
 import { type Node, Nodes } from './nodes.ts';
 import type { Owners } from './owners.ts';
+import { Replacing } from './replacing.ts';
 import type { Users } from './users.ts';
 
 export interface BridgeOptions {
@@ -35,6 +36,7 @@ export class Bridge {
   readonly nodes: Nodes;
   readonly handles = new Handles();
   readonly locks = new Locks();
+  readonly replacing = new Replacing();
   readonly policy: CachePolicy;
   readonly owners: Owners;
   readonly logger: Logger;
@@ -100,6 +102,8 @@ export class Bridge {
   async look(ctx: RequestContext, parent: Node, name: string): Promise<Node> {
     const { dialect, calls } = this.session;
     const { signal } = ctx;
+    const replaced = this.replacing.end(parent, name, signal);
+    if (replaced !== undefined) await replaced;
     if (this.nodes.child(parent, name)?.aside !== undefined) throw new ErrnoError(errno.ENOENT, 'a hidden name');
     const fid = await dialect.walk(await this.fid(ctx, parent), [name], signal);
     let stat: FileStat;

@@ -245,7 +245,7 @@ export class Nodes {
       // the name is gone: another user's fid is the only way left to reach the file
       const [other] = node.fids.values();
       if (other !== undefined) return other;
-      throw new ErrnoError(errno.ENOENT, 'unlinked');
+      throw new ErrnoError(errno.ESTALE, 'unlinked');
     }
     const root = await this.#users.root(user, signal);
     const fid = await this.#session.dialect.walk(root, route, signal);
@@ -280,6 +280,12 @@ export class Nodes {
     if (stat.qid.path !== node.stat.qid.path) throw new ErrnoError(errno.ESTALE, 'another file has the name now');
     node.stat = node.aside === undefined ? stat : { ...stat, nlink: 0 };
     return node.stat;
+  }
+
+  /** A name was given to a node by this client. */
+  linked(parent: Node, name: string, node: Node): void {
+    node.stat = { ...node.stat, nlink: node.stat.nlink + 1 };
+    this.#place(node, parent, name);
   }
 
   /** A name was removed by this client. */

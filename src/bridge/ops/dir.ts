@@ -8,7 +8,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Awaitable, Entry, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
-import { asidesIn, endAside, mustStepAside, stepAside, stepBack } from '../asides.ts';
+import { asidesIn, endAside, mustStepAside, renameOver, stepAside } from '../asides.ts';
 import { inoOf, S_ISGID } from '../attrs.ts';
 import { type Bridge, withoutSignal } from '../bridge.ts';
 import type { OpenDirectory } from '../handles.ts';
@@ -152,20 +152,14 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       checkName(newName);
       const parent = fs.nodes.get(parentId);
       const newParent = fs.nodes.get(newParentId);
+      const rename = async (as: RequestContext) => {
+        await fs.withFids(as, [parent, newParent], (from, to) => dialect.rename(from, name, to, newName, as.signal));
+        fs.nodes.renamed(parent, name, newParent, newName);
+      };
       const target = fs.nodes.child(newParent, newName);
-      const aside =
-        target !== fs.nodes.child(parent, name) &&
-        mustStepAside(fs, target) &&
-        (await stepAside(fs, ctx, newParent, newName));
-      try {
-        // what has stepped aside has to come back if this fails, or has happened with it
-        const { signal } = aside ? withoutSignal(ctx) : ctx;
-        await fs.withFids(ctx, [parent, newParent], (from, to) => dialect.rename(from, name, to, newName, signal));
-      } catch (error) {
-        if (aside && target !== undefined) await stepBack(fs, target, newName);
-        throw error;
-      }
-      fs.nodes.renamed(parent, name, newParent, newName);
+      if (target !== undefined && target === fs.nodes.child(parent, name)) return rename(ctx);
+      if (!dialect.replacesInSteps) return renameOver(fs, ctx, newParent, newName, rename);
+      return fs.replacing.during(newParent, newName, () => renameOver(fs, ctx, newParent, newName, rename));
     },
   };
 }

@@ -10,7 +10,7 @@ import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN, QT } from '../../wire/p9/constants.ts';
 import { endAside } from '../asides.ts';
 import { isDirectory } from '../attrs.ts';
-import { type Bridge, withoutSignal } from '../bridge.ts';
+import { type Bridge, isGone, withoutSignal } from '../bridge.ts';
 import { type OpenPlan, planOpen } from '../cache.ts';
 import type { OpenFile } from '../handles.ts';
 import type { Node } from '../nodes.ts';
@@ -74,7 +74,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
         return { fh: fs.handles.add(await keep(ctx, fid, node, plan)), flags: plan.kernelFlags };
       } catch (error) {
         calls.clunk(fid);
-        throw error;
+        throw gone(node, error);
       }
     },
 
@@ -123,10 +123,18 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
 async function cloneAndLook(fs: Bridge, ctx: RequestContext, node: Node): Promise<[Fid, FileStat | undefined]> {
   const looking = fs.policy.mode === 'loose' ? node.stat : fs.stat(ctx, node, undefined);
   const [fid, stat] = await Promise.allSettled([fs.clone(ctx, node), looking]);
-  if (fid.status === 'rejected') throw fid.reason;
+  if (fid.status === 'rejected') throw gone(node, fid.reason);
   if (stat.status === 'fulfilled') return [fid.value, stat.value];
   fs.session.calls.clunk(fid.value);
-  throw stat.reason;
+  throw gone(node, stat.reason);
+}
+
+/**
+ * Of a file that lost its name while it was being opened: the kernel found that name a moment ago, and told so it looks
+ * again and may find what has replaced the file.
+ */
+function gone(node: Node, error: unknown): unknown {
+  return isGone(error) && node.stat.nlink === 0 ? new ErrnoError(errno.ESTALE, 'open') : error;
 }
 
 function differs(a: FileStat, b: FileStat): boolean {

@@ -107,6 +107,10 @@ export interface Dialect {
   readonly fidsFollowPaths: boolean;
   /** True where an open file may stop working when the last name of its file is removed. May turn true later, too. */
   readonly openNeedsName: boolean;
+  /** False: a file has one name. */
+  readonly hasLinks: boolean;
+  /** True where a rename over what is there may take several steps, with nothing by that name between them. */
+  readonly replacesInSteps: boolean;
   /** True where an attach names the user, and `uid` is not sent. */
   readonly attachesByName: boolean;
   /** False: there are no record locks; the local kernel keeps them. */

@@ -40,6 +40,8 @@ function isMissing(error: unknown): boolean {
 
 export class DotL implements Dialect {
   readonly attachesByName = false;
+  readonly hasLinks = true;
+  readonly replacesInSteps = false;
   readonly hasLocks = true;
   readonly appends = true;
   readonly cutsModes = false;

@@ -31,6 +31,7 @@ const SPECIAL: ReadonlyMap<number, Special> = new Map<number, Special>([
 
 export class DotU extends Legacy {
   override readonly attachesByName = false;
+  override readonly hasLinks = true;
 
   constructor(calls: Plan9Calls, accounts: Accounts) {
     super(calls, accounts, true);

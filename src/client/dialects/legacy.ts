@@ -29,6 +29,8 @@ export class Legacy implements Dialect {
   readonly fidsFollowPaths: boolean = true;
   readonly openNeedsName = true;
   readonly attachesByName: boolean = true;
+  readonly hasLinks: boolean = false;
+  readonly replacesInSteps = true;
   readonly hasLocks = false;
   readonly appends = false;
   /** open(9P). */
