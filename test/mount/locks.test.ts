@@ -1,56 +1,15 @@
 // Record locks over the protocol: two mounts of one server exclude each other, waiting can be interrupted, and what a
 // process leaves behind is gone. What one mount has to do is in the POSIX checks.
 
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hostTree, memoryTree, type Serving, serve, type Tree } from '../../src/server/server.ts';
+import { Locker } from '../support/locker.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
-import { python } from '../support/posix.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 import { until } from '../support/until.ts';
-
-const script = join(import.meta.dirname, '../support/locker.py');
-
-/** A process of locker.py. */
-class Locker {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(file: string) {
-    this.#child = spawn(python, [script, file], { stdio: ['pipe', 'pipe', 'inherit'], cwd: '/' });
-    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
-  }
-
-  begin(line: string): void {
-    this.#child.stdin.write(`${line}\n`);
-  }
-
-  async answer(): Promise<string> {
-    const { value, done } = await this.#lines.next();
-    return done === true ? '(ended)' : value;
-  }
-
-  do(line: string): Promise<string> {
-    this.begin(line);
-    return this.answer();
-  }
-
-  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.kill(signal);
-    await ended;
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-}
 
 const able = existsSync('/dev/fuse') && process.getuid?.() === 0;
 describe.skipIf(!able).each(['memory', 'host'] as const)('two mounts of the %s tree', (kind) => {
@@ -80,6 +39,15 @@ describe.skipIf(!able).each(['memory', 'host'] as const)('two mounts of the %s t
     const made = new Locker(join(mounts[mount]?.mountpoint ?? '', 'file'));
     lockers.push(made);
     return made;
+  }
+
+  /** Begins to wait, and gets a signal when it does. */
+  async function interruptWaiting(other: Locker, line: string, mount: 0 | 1): Promise<void> {
+    // its open of the file is over when it has answered something
+    await other.do('get 0 0');
+    other.begin(line);
+    await until('the lock to be asked for', () => mounts[mount]?.mount.stats().fuse.inFlight === 1);
+    process.kill(other.pid, 'SIGALRM');
   }
 
   it('exclude each other, range by range', async () => {
@@ -119,7 +87,8 @@ describe.skipIf(!able).each(['memory', 'host'] as const)('two mounts of the %s t
   it.each([0, 1] as const)('a signal ends the waiting on mount %i', async (mount) => {
     const [one, other] = [locker(0), locker(mount)];
     await one.do('lock 0 0');
-    expect(await other.do('wait 0.2 0')).toBe('EINTR 1');
+    await interruptWaiting(other, 'wait 0 0', mount);
+    expect(await other.answer()).toBe('EINTR 1');
     expect(await one.do('unlock 0 0')).toBe('ok');
     expect(await other.do('lock 0 0')).toBe('ok');
   });
@@ -127,7 +96,7 @@ describe.skipIf(!able).each(['memory', 'host'] as const)('two mounts of the %s t
   it.each([0, 1] as const)('with SA_RESTART the waiting on mount %i goes on after the handler', async (mount) => {
     const [one, other] = [locker(0), locker(mount)];
     await one.do('lock 0 0');
-    other.begin('wait 0.1 1');
+    await interruptWaiting(other, 'wait 0 1', mount);
     await until('the handler to have run', () => mounts[mount]?.mount.stats().fuse.interrupts !== 0);
     expect(await one.do('unlock 0 0')).toBe('ok');
     expect(await other.answer()).toBe('ok 1');
