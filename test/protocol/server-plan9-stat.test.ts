@@ -324,8 +324,8 @@ eachPlan9((t) => {
       if (!t.extended) return;
       const fifo = await create(t.raw, 'p', special(DM.NAMEDPIPE, ''));
       const socket = await create(t.raw, 's', special(DM.SOCKET, ''));
-      expect(await stat(t.raw, fifo)).toMatchObject({ mode: mode(0o644, DM.NAMEDPIPE), extension: '' });
-      expect(await stat(t.raw, socket)).toMatchObject({ mode: mode(0o644, DM.SOCKET), extension: '' });
+      expect(await stat(t.raw, fifo)).toMatchObject({ mode: mode(0o644, DM.NAMEDPIPE), extension: 'HARDLINKCOUNT 1' });
+      expect(await stat(t.raw, socket)).toMatchObject({ mode: mode(0o644, DM.SOCKET), extension: 'HARDLINKCOUNT 1' });
       await wstat(t.raw, fifo, { mode: mode(0o600, DM.NAMEDPIPE) });
       await wstat(t.raw, socket, { mode: 0o600 });
       expect(await wstatErrno(t.raw, fifo, { mode: mode(0o600, DM.SOCKET) })).toBe(errno.EPERM);
