@@ -3,10 +3,12 @@
 
 import { type Connection, type ConnectionOptions, negotiate } from '../../src/client/connection.ts';
 import { DotLCalls } from '../../src/client/dialects/dotl-calls.ts';
+import { speech } from '../../src/client/dialects/speech.ts';
+import type { Version } from '../../src/client/dialects/versions.ts';
 import type { Fid } from '../../src/client/fids.ts';
 import { memoryPair, type PairOptions } from '../../src/transport/memory.ts';
 import type { Transport } from '../../src/transport/transport.ts';
-import { dotlCodec } from '../../src/wire/p9/codec.ts';
+import type { Codec } from '../../src/wire/p9/codec.ts';
 import { FrameReader } from '../../src/wire/p9/framing.ts';
 import type { Body, Message, MessageName } from '../../src/wire/p9/messages.ts';
 
@@ -46,14 +48,17 @@ export class Scripted {
   /** Gets what comes instead of `received`: for tests that answer by rule. */
   answer: ((message: Message) => void) | undefined;
   readonly #transport: Transport;
+  readonly #codec: Codec;
   #taken = 0;
 
-  constructor(transport: Transport, msize: number) {
+  constructor(transport: Transport, msize: number, version: Version = '9P2000.L') {
     this.#transport = transport;
+    const { codec } = speech[version];
+    this.#codec = codec;
     const reader = new FrameReader(msize, {
       frame: (bytes, start, end, payload) => {
-        const message = dotlCodec.decode(bytes, start, end, payload);
-        if (message.type === 'Tversion') this.reply(message.tag, 'Rversion', { msize, version: '9P2000.L' });
+        const message = codec.decode(bytes, start, end, payload);
+        if (message.type === 'Tversion') this.reply(message.tag, 'Rversion', { msize, version });
         else if (this.answer !== undefined) this.answer(message);
         else this.received.push(message);
       },
@@ -66,7 +71,7 @@ export class Scripted {
   }
 
   reply<N extends MessageName>(tag: number, name: N, body: Body<N>): void {
-    const frame = dotlCodec.encode(name, tag, body);
+    const frame = this.#codec.encode(name, tag, body);
     this.#transport.send(frame.head, frame.payload);
   }
 
@@ -106,7 +111,7 @@ export class Scripted {
   /** Fails if anything more has come, or comes soon. */
   async quiet(): Promise<void> {
     for (let i = 0; i < 10; i++) await turn();
-    const more = this.received.slice(this.#taken).map((message) => dotlCodec.format(message));
+    const more = this.received.slice(this.#taken).map((message) => this.#codec.format(message));
     if (more.length > 0) throw new Error(`not expected: ${more.join('; ')}`);
   }
 }
@@ -125,7 +130,8 @@ export interface ScriptedOptions extends ConnectionOptions {
 /** A client's connection and the server at its other end. */
 export async function scripted(options: ScriptedOptions = {}): Promise<{ client: Connection; server: Scripted }> {
   const [ours, theirs] = memoryPair(...(options.cut ?? []));
-  const server = new Scripted(theirs, options.msize ?? 8192);
+  const { version } = options;
+  const server = new Scripted(theirs, options.msize ?? 8192, version === 'auto' ? undefined : version);
   const client = await negotiate(ours, { msize: 8192, ...options });
   return { client, server };
 }

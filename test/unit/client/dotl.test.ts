@@ -4,7 +4,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Dialect, ListedDirent } from '../../../src/client/dialects/dialect.ts';
 import { DotL } from '../../../src/client/dialects/dotl.ts';
-import type { Fid } from '../../../src/client/fids.ts';
 import { Abort } from '../../../src/common/abort.ts';
 import { errno } from '../../../src/common/errno.ts';
 import { ProtocolError } from '../../../src/common/errors.ts';
