@@ -68,6 +68,31 @@ eachPlan9((t) => {
       expect(await t.raw.errno('Tstat', { fid: 7 })).toBe(errno.EBADF);
     });
 
+    test('sixteen names, and no more', async () => {
+      const names = Array.from({ length: 17 }, () => '..');
+      const { qids } = await t.raw.call('Twalk', { fid: 0, newfid: 7, names: names.slice(1) });
+      expect(qids).toHaveLength(16);
+      t.raw.send('Twalk', { fid: 0, newfid: 8, names });
+      await t.raw.closed; // hangs where it is not
+    });
+
+    test('a file has no entries, but can be cloned', async () => {
+      await put(t.raw, 'f', '');
+      const fid = await t.raw.walk('f');
+      expect(await t.raw.errno('Twalk', { fid, newfid: 7, names: ['x'] })).toBe(errno.ENOTDIR);
+      expect(await t.raw.errno('Twalk', { fid, newfid: 7, names: [] })).toBe(0);
+    });
+
+    test('onto a fid in use is refused; onto itself it moves, if every name is found', async () => {
+      await t.raw.clunk(await mkdir(t.raw, 'd'));
+      const [fid, other] = [await t.raw.walk(''), await t.raw.walk('d')];
+      expect(await t.raw.errno('Twalk', { fid, newfid: other, names: [] })).toBe(errno.EINVAL);
+      await t.raw.call('Twalk', { fid, newfid: fid, names: ['d', 'nothing'] });
+      expect((await stat(t.raw, fid)).name).toBe('/');
+      await t.raw.call('Twalk', { fid, newfid: fid, names: ['d'] });
+      expect((await stat(t.raw, fid)).name).toBe('d');
+    });
+
     test('from an open fid: refused in 9P2000, and not in .u, as Linux has it', async () => {
       await t.raw.clunk(await mkdir(t.raw, 'd'));
       const fid = await open(t.raw, '');

@@ -33,6 +33,20 @@ describe.each<Plan9Version>(['9P2000.u', '9P2000'])('%s', (version) => {
     await expectCancelled(await reading('hang'));
   });
 
+  test('several flushes of one request are answered in their order', async () => {
+    const tag = await reading('hang');
+    const flushes = [raw.send('Tflush', { oldtag: tag }), raw.send('Tflush', { oldtag: tag })];
+    await Promise.all(flushes.map((flush) => raw.reply(flush)));
+    expect(raw.log.slice(-2)).toEqual(flushes.map((flush) => `Rflush ${flush}`));
+  });
+
+  test('a flush of a flush, and of itself, while the request runs', async () => {
+    const tag = await reading('slow/60000');
+    const own = raw.tag();
+    expect((await raw.reply(raw.send('Tflush', { oldtag: own }, own))).type).toBe('Rflush');
+    await expectCancelled(tag);
+  });
+
   test('late: the reply comes before the Rflush', async () => {
     const tag = await reading('late');
     const flush = raw.send('Tflush', { oldtag: tag });

@@ -128,6 +128,17 @@ eachPlan9((t) => {
       expect(await user.errno('Topen', { fid, mode: OMODE.READ })).toBe(0);
     });
 
+    test.runIf(asRoot)('that fails is the error of the clunk, and the fid is gone', async () => {
+      await t.raw.clunk(await mkdir(t.raw, 'd', 0o777));
+      const user = await t.as(1000);
+      await wstat(t.raw, await t.raw.walk('d'), { mode: (DM.DIR | 0o777) >>> 0 });
+      const fid = await create(user, 'f', { dir: await user.walk('d'), mode: OMODE.RDWR | OMODE.RCLOSE });
+      await wstat(t.raw, await t.raw.walk('d'), { mode: (DM.DIR | 0o755) >>> 0 });
+      expect(await user.errno('Tclunk', { fid })).toBe(errno.EACCES);
+      expect(await user.errno('Tstat', { fid })).toBe(errno.EBADF);
+      expect(await t.names(await open(t.raw, 'd'))).toEqual(['f']);
+    });
+
     test('is refused of the root', async () => {
       expect(await t.raw.errno('Topen', { fid: await t.raw.walk(''), mode: OMODE.RCLOSE })).not.toBe(0);
     });

@@ -69,12 +69,14 @@ eachPlan9((t) => {
       });
     });
 
-    test('what does not fit in msize is an error', async () => {
+    test('what does not fit in msize is an error, and never a part', async () => {
+      const long = 'n'.repeat(250);
+      await put(t.raw, long, '');
       const raw = await t.served.connect({ version: t.version, msize: 256 });
-      await put(t.raw, 'n'.repeat(250), '');
-      await raw.call('Twalk', { fid: 0, newfid: 7, names: [] });
-      const walked = await t.raw.walk('n'.repeat(250));
-      expect((await stat(t.raw, walked)).name.length).toBe(250);
+      expect(await raw.errno('Tstat', { fid: await raw.walk(long) })).toBe(errno.EMSGSIZE);
+      const dir = await open(raw, '');
+      expect(await raw.errno('Tread', { fid: dir, offset: 0, count: 8192 })).toBe(errno.EINVAL);
+      expect((await stat(raw, 0)).name).toBe('/');
     });
   });
 
