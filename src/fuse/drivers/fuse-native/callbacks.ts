@@ -3,7 +3,7 @@
 // the flags of create are not told and two clients must not both believe that they made it.
 // What libfuse 2 or the addon do not carry is not here: who calls, signals, locks, rename's flags, times apart from each other.
 
-import type { NodeId } from '../../../common/brand.ts';
+import type { FileHandle, NodeId } from '../../../common/brand.ts';
 import { errno } from '../../../common/errno.ts';
 import { ErrnoError } from '../../../common/errors.ts';
 import type { Attr, Operations, RequestContext } from '../../operations.ts';
@@ -24,7 +24,7 @@ import {
   timesOf,
 } from './forms.ts';
 import { Handles } from './handles.ts';
-import { Names } from './names.ts';
+import { type Held, Names } from './names.ts';
 
 /** What goes back: the result, or a count, and what the addon wants beside it. */
 export interface Answer {
@@ -41,6 +41,7 @@ export interface Callback {
 const O_RDWR = 2;
 const O_CREAT = 0o100;
 const O_EXCL = 0o200;
+const O_APPEND = 0o2000;
 /** So much is asked for at once of a listing. */
 const LISTING = 64 * 1024;
 /** The names that libfuse gives (lib/fuse.c, hidden_name). */
@@ -100,7 +101,12 @@ export function callbacks(ops: Operations, { host, direct }: CallbackOptions): C
   const change = (ctx: RequestContext, path: string, set: Parameters<Operations['setattr']>[2]) =>
     names.use(ctx, path, (nodeid) => ops.setattr(ctx, nodeid, set));
 
-  async function list(ctx: RequestContext, nodeid: NodeId, fh: Parameters<Operations['readdir']>[2]): Promise<Answer> {
+  async function resize(ctx: RequestContext, nodeid: NodeId, held: Held, set: { size: number; fh?: FileHandle }) {
+    await ops.setattr(ctx, nodeid, set);
+    held.shown = set.size;
+  }
+
+  async function list(ctx: RequestContext, nodeid: NodeId, fh: FileHandle): Promise<Answer> {
     const found: string[] = [];
     const stats: Uint32Array[] = [];
     for (let offset = 0n, before = -1; before !== found.length; ) {
@@ -165,8 +171,11 @@ export function callbacks(ops: Operations, { host, direct }: CallbackOptions): C
         const look = async () => stat(path, (await names.look(ctx, path)).attr);
         if (!names.isCurrent(path)) return look();
         try {
-          const { attr } = await names.use(ctx, path, (nodeid) => ops.getattr(ctx, nodeid, undefined, true));
-          return stat(path, attr);
+          return await names.use(ctx, path, async (nodeid, held) => {
+            const { attr } = await ops.getattr(ctx, nodeid, undefined, true);
+            held.shown = attr.size;
+            return stat(path, attr);
+          });
         } catch (error) {
           // the file that had the name may be gone, and another may have it
           if (path === '/' || names.isGhost(path) || !isMissing(error)) throw error;
@@ -180,6 +189,7 @@ export function callbacks(ops: Operations, { host, direct }: CallbackOptions): C
       async (ctx, _native, path, fd) => {
         const { held, fh, kind } = handles.get(fd);
         const { attr } = await ops.getattr(ctx, held.nodeid, kind === 'file' ? fh : undefined, true);
+        held.shown = attr.size;
         return stat(path, attr);
       },
       () => [noStat()],
@@ -202,11 +212,13 @@ export function callbacks(ops: Operations, { host, direct }: CallbackOptions): C
       change(ctx, path, { ...(uid === 0xffffffff ? {} : { uid }), ...(gid === 0xffffffff ? {} : { gid }) }),
     ),
 
-    truncate: does<[string, number, number]>((ctx, path, low, high) => change(ctx, path, { size: pair(low, high) })),
+    truncate: does<[string, number, number]>((ctx, path, low, high) =>
+      names.use(ctx, path, (nodeid, held) => resize(ctx, nodeid, held, { size: pair(low, high) })),
+    ),
 
     ftruncate: does<[string, number, number, number]>((ctx, _path, fd, low, high) => {
       const { held, fh } = handles.get(fd);
-      return ops.setattr(ctx, held.nodeid, { size: pair(low, high), fh });
+      return resize(ctx, held.nodeid, held, { size: pair(low, high), fh });
     }),
 
     utimens: on<[string, number, number]>(async (ctx, native, path, low, high) => {
@@ -305,13 +317,18 @@ export function callbacks(ops: Operations, { host, direct }: CallbackOptions): C
     write: on<[string, number, Buffer, number, number, number]>(
       async (ctx, _native, _path, fd, data, _size, low, high) => {
         const { held, fh, flags } = handles.get(fd);
-        const count = await ops.write(ctx, held.nodeid, fh, pair(low, high), data, {
-          fromCache: false,
+        const offset = pair(low, high);
+        // Pages of a shared mapping come through any descriptor, and the addon does not say so (fuse_file_info.writepage). To one
+        // that appends they show by their place: the kernel appends at the end that it knows, and has no pages behind it.
+        const fromCache = !direct && (flags & O_APPEND) !== 0 && offset < held.shown;
+        const count = await ops.write(ctx, held.nodeid, fh, offset, data, {
+          fromCache,
           // whoever writes: that is not told, and root can set them again
           killSuidGid: direct,
           openFlags: flags,
           lockOwner: 0n,
         });
+        held.shown = Math.max(held.shown, offset + count);
         return { result: count, extras: [count, data.buffer] };
       },
       (_path, _fd, data) => [0, data.buffer],

@@ -20,6 +20,8 @@ export interface Held {
   readonly nodeid: NodeId;
   lookups: number;
   holders: number;
+  /** Its length as the kernel has it: what it was shown last, and what has been written since. */
+  shown: number;
 }
 
 interface Known {
@@ -44,7 +46,7 @@ export class Names {
   readonly #ghosts = new Map<string, Held>();
   readonly #nodes = new Map<NodeId, Held>();
   /** Has no lookups, and is never forgotten. */
-  readonly #root: Held = { nodeid: ROOT, lookups: 0, holders: 1 };
+  readonly #root: Held = { nodeid: ROOT, lookups: 0, holders: 1, shown: 0 };
 
   constructor(ops: Pick<Operations, 'lookup' | 'forget'>, most = MOST) {
     this.#ops = ops;
@@ -81,10 +83,11 @@ export class Names {
   put(path: string, { nodeid, attr, entryTtl }: Entry): Held {
     let held = this.#nodes.get(nodeid);
     if (held === undefined) {
-      held = { nodeid, lookups: 0, holders: 0 };
+      held = { nodeid, lookups: 0, holders: 0, shown: 0 };
       this.#nodes.set(nodeid, held);
     }
     held.lookups++;
+    held.shown = attr.size;
     const before = this.#paths.get(path);
     this.hold(held);
     if (before !== undefined && before.held !== held) this.drop(path);
