@@ -25,6 +25,8 @@ export interface BridgeOptions {
   rootStat: FileStat;
   policy: CachePolicy;
   owners: Owners;
+  /** ACLs count. */
+  posixAcl?: boolean;
   logger: Logger;
   /** Milliseconds: what bounds waits that nothing can abort. */
   flushTimeout: number;
@@ -39,6 +41,7 @@ export class Bridge {
   readonly replacing = new Replacing();
   readonly policy: CachePolicy;
   readonly owners: Owners;
+  readonly posixAcl: boolean;
   readonly logger: Logger;
   readonly flushTimeout: number;
   /** Makes the kernel ask for a node's attributes again; set when the mount is live. */
@@ -49,6 +52,7 @@ export class Bridge {
     this.users = options.users;
     this.policy = options.policy;
     this.owners = options.owners;
+    this.posixAcl = options.posixAcl ?? false;
     this.logger = options.logger;
     this.flushTimeout = options.flushTimeout;
     this.nodes = new Nodes(options.session, options.users, options.rootStat);

@@ -88,11 +88,7 @@ const ACL_GROUP = 0x08;
 const ACL_HEADER = 4;
 const ACL_ENTRY = 8;
 
-export function isAcl(attribute: string): boolean {
-  return attribute === 'system.posix_acl_access' || attribute === 'system.posix_acl_default';
-}
-
-/** The value of such an attribute with its ids replaced, in a copy; what is no ACL stays as it is. */
+/** An ACL's attribute with its ids replaced, in a copy; what is no ACL stays as it is. */
 export function mapAcl(value: Uint8Array, uid: (id: number) => number, gid: (id: number) => number): Uint8Array {
   if (value.length < ACL_HEADER || (value.length - ACL_HEADER) % ACL_ENTRY !== 0) return value;
   const mapped = Uint8Array.from(value);

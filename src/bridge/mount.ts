@@ -10,6 +10,7 @@ import type { Logger } from '../common/log.ts';
 import type { SessionEnd, SessionStats } from '../fuse/session.ts';
 import { formatAddress } from '../transport/address.ts';
 import { VERSION } from '../wire/p9/constants.ts';
+import { keepsAcls } from './acls.ts';
 import { isDirectory, toAttr } from './attrs.ts';
 import { Bridge } from './bridge.ts';
 import { cachePolicy } from './cache.ts';
@@ -79,10 +80,11 @@ async function mountSession(
   const rootStat = await lookAtRoot(session, users, settings);
   const owners = ownersOf(settings, maps, rootStat);
   checkRoot(rootStat, owners);
+  const { posixAcl } = settings;
   const policy = cachePolicy(settings.cache);
   const logger = log('bridge');
   const { flushTimeout } = settings;
-  const bridge = new Bridge({ session, users, rootStat, policy, owners, logger, flushTimeout });
+  const bridge = new Bridge({ session, users, rootStat, policy, owners, posixAcl, logger, flushTimeout });
   const served = await serveMount({ settings, session, policy, operations: fileSystem(bridge), logger: log('fuse') });
   bridge.expireAttr = (node) => served.expireAttr(node);
   void session.closed.then((error) => logger.info({ reason: error.message }, 'no connection: every call gets EIO'));
@@ -140,6 +142,8 @@ async function lookAtRoot(session: Session, users: Users, settings: MountSetting
     const stat = await session.dialect.stat(root);
     if (!isDirectory(stat))
       throw new ConfigError(`${where}: the root of aname '${settings.aname}' is not a directory`, 1);
+    if (settings.posixAcl && !(await keepsAcls((name) => session.dialect.getxattr(root, name))))
+      throw new ConfigError(`${where}: posixacl: the server stores no POSIX ACLs there`, 1);
     return stat;
   } catch (error) {
     if (!(error instanceof ErrnoError)) throw error;

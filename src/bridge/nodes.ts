@@ -10,6 +10,7 @@ import type { AbortSignalLike } from '../common/abort.ts';
 import type { NodeId } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
+import type { DefaultAcl } from './acls.ts';
 import type { Aside } from './asides.ts';
 import { sameFile } from './attrs.ts';
 import type { NodeLocks } from './nodelocks.ts';
@@ -30,6 +31,8 @@ export class Node {
   plain = false;
   /** performance.now() until which it is known to have no security.capability. */
   incapableUntil = 0;
+  /** Of a directory, with posixacl. */
+  defaultAcl: DefaultAcl | undefined;
   nlookup = 0;
   /** Where it is linked, as far as is known, the place that was seen last first; empty for the root and for what was unlinked. */
   places: Place[] = [];

@@ -8,6 +8,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Awaitable, Entry, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
+import { modeIn } from '../acls.ts';
 import { asidesIn, endAside, mustStepAside, renameOver, stepAside } from '../asides.ts';
 import { inoOf, S_ISGID } from '../attrs.ts';
 import { type Bridge, withoutSignal } from '../bridge.ts';
@@ -135,9 +136,8 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       checkName(name);
       const parent = fs.nodes.get(parentId);
       const setgid = parent.stat.mode & S_ISGID;
-      const fid = await fs.fid(ctx, parent);
-      const kept = (mode & ~umask & 0o7777) | setgid;
-      await dialect.mkdir(fid, name, kept, fs.groupIn(ctx, parent), ctx.signal);
+      const kept = ((await modeIn(fs, ctx, parent, mode, umask)) & 0o7777) | setgid;
+      await dialect.mkdir(await fs.fid(ctx, parent), name, kept, fs.groupIn(ctx, parent), ctx.signal);
       return fs.made(ctx, parent, name, kept);
     },
 

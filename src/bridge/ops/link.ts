@@ -1,6 +1,7 @@
 // Links and special files: link, symlink, readlink, mknod.
 
 import type { Operations } from '../../fuse/operations.ts';
+import { modeIn } from '../acls.ts';
 import { S_IFMT } from '../attrs.ts';
 import { type Bridge, withoutSignal } from '../bridge.ts';
 import { checkName } from './walk.ts';
@@ -35,7 +36,7 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       // FUSE's rdev is new_encode_dev's (include/linux/kdev_t.h); Tmknod wants the two numbers
       const major = (rdev >>> 8) & 0xfff;
       const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
-      const kept = (mode & S_IFMT) | (mode & ~umask & 0o7777);
+      const kept = (mode & S_IFMT) | ((await modeIn(fs, ctx, parent, mode, umask)) & 0o7777);
       const group = fs.groupIn(ctx, parent);
       await fs.withFids(ctx, [parent], (dir) => dialect.mknod(dir, name, kept, major, minor, group, ctx.signal));
       return fs.made(ctx, parent, name, kept);

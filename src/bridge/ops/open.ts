@@ -8,6 +8,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN, QT } from '../../wire/p9/constants.ts';
+import { modeIn } from '../acls.ts';
 import { endAside } from '../asides.ts';
 import { isDirectory } from '../attrs.ts';
 import { type Bridge, isGone, withoutSignal } from '../bridge.ts';
@@ -84,7 +85,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       const plan = planOpen(fs.policy, flags, undefined, undefined, true);
       const fid = await fs.clone(ctx, parent);
       try {
-        const kept = mode & ~umask & 0o7777;
+        const kept = (await modeIn(fs, ctx, parent, mode, umask)) & 0o7777;
         await dialect.create(fid, name, plan.serverFlags, kept, fs.groupIn(ctx, parent), ctx.signal);
         // it exists and is open: from here on nothing aborts
         const node = await fs.lookAtMade(withoutSignal(ctx), parent, name, kept);

@@ -4,9 +4,12 @@
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations } from '../../fuse/operations.ts';
+import { ACCESS_ACL, DEFAULT_ACL } from '../acls.ts';
 import type { Bridge } from '../bridge.ts';
-import { isAcl, mapAcl, sameIds } from '../ids.ts';
+import { mapAcl, sameIds } from '../ids.ts';
 import type { Node } from '../nodes.ts';
+
+const isAcl = (name: string) => name === ACCESS_ACL || name === DEFAULT_ACL;
 
 const CAPABILITY = 'security.capability';
 
@@ -60,6 +63,7 @@ export function xattrOps(
     setxattr(ctx, nodeid, name, value, flags) {
       const node = fs.nodes.get(nodeid);
       node.incapableUntil = 0;
+      node.defaultAcl = undefined;
       return ask(async () => {
         const sent = maps && isAcl(name) ? mapAcl(value, uids.toServer, gids.toServer) : value;
         await fs.withFids(ctx, [node], (fid) => dialect.setxattr(fid, name, sent, flags, ctx.signal));
@@ -68,6 +72,7 @@ export function xattrOps(
 
     removexattr(ctx, nodeid, name) {
       const node = fs.nodes.get(nodeid);
+      node.defaultAcl = undefined;
       return ask(async () => dialect.removexattr(await fs.fid(ctx, node), name, ctx.signal));
     },
   };
