@@ -9,12 +9,9 @@ import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { isDirectory, S_IFMT, S_IFREG, shownMode, toChange } from '../attrs.ts';
 import { type Bridge, firstOpen, isGone, withoutSignal } from '../bridge.ts';
 import type { Node } from '../nodes.ts';
+import { shownSpace, unknownSpace } from '../space.ts';
 
 const X_OK = 1;
-const BLOCK = 4096;
-
-/** What statfs says where the server does not know: a size that no installer takes for a full disk. */
-const UNKNOWN_BLOCKS = 2 ** 30;
 
 export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 'statfs' | 'access'> {
   function openFid(fh: FileHandle | undefined): Fid | undefined {
@@ -67,20 +64,11 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
     async statfs(ctx, nodeid) {
       const fid = await fs.fid(ctx, fs.nodes.get(nodeid));
       try {
-        const stat = await fs.session.dialect.statfs(fid, ctx.signal);
-        const bsize = stat.bsize > 0 ? stat.bsize : BLOCK;
-        return { ...stat, bsize, frsize: bsize, namelen: stat.namelen > 0 ? stat.namelen : 255 };
+        return shownSpace(await fs.session.dialect.statfs(fid, ctx.signal));
       } catch (error) {
         if (!(error instanceof ErrnoError) || (error.errno !== errno.EOPNOTSUPP && error.errno !== errno.ENOSYS))
           throw error;
-        const size = {
-          bsize: BLOCK,
-          frsize: BLOCK,
-          blocks: UNKNOWN_BLOCKS,
-          bfree: UNKNOWN_BLOCKS,
-          bavail: UNKNOWN_BLOCKS,
-        };
-        return { ...size, files: UNKNOWN_BLOCKS, ffree: UNKNOWN_BLOCKS, namelen: 255 };
+        return unknownSpace;
       }
     },
 
