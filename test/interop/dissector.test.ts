@@ -3,18 +3,21 @@
 // extension, however long that is, and it looks for flags in Tgetlock and Rgetlock. Nothing else may be malformed.
 
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { memoryTree } from '../../src/server/server.ts';
+import { memoryTree, Server } from '../../src/server/server.ts';
 import { memoryPair } from '../../src/transport/memory.ts';
+import { listenSocket } from '../../src/transport/socket.ts';
 import { DM, NOFID, OMODE } from '../../src/wire/p9/constants.ts';
 import { missingPrograms } from '../support/debian.ts';
+import { mounted } from '../support/mounted.ts';
 import type { Pcap } from '../support/pcap.ts';
 import { create, get, list, mkdir, open, put, stat, wstat } from '../support/plan9.ts';
 import { Raw9p } from '../support/raw9p.ts';
 import { recorded } from '../support/recorded.ts';
 import { serveAny } from '../support/served.ts';
+import { output } from '../support/shell.ts';
 import { withTempDir } from '../support/tempdir.ts';
 
 const missing = missingPrograms('tshark');
@@ -30,7 +33,7 @@ async function conversation(version: string, talk: (raw: Raw9p) => Promise<void>
   const served = serveAny(memoryTree());
   const [ours, theirs] = memoryPair();
   const over = served.server.serveTransport(theirs);
-  const { transport, pcap } = recorded(ours);
+  const { transport, pcap } = recorded(ours, 'client');
   const raw = new Raw9p(transport);
   try {
     await raw.version(8192, version);
@@ -169,4 +172,48 @@ describe.skipIf(missing !== null)(`tshark${missing === null ? '' : ` (needs ${mi
       [`${0o100644}`, '7000', '1'],
     ]);
   });
+
+  // what programs make a mount say
+  test.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each([
+    [
+      '9P2000.L',
+      ['54', '55'],
+      'setfattr -n user.x -v value f; getfattr -d f > /dev/null; flock f true; ln -s f l; ln f h',
+    ],
+    ['9P2000.u', ['114'], 'ln -s f l; ln f h; readlink l; mkfifo p'],
+    ['9P2000', [], 'true'],
+  ] as const)('a mount over %s', (version, mayBeOdd, more) =>
+    withTempDir(async (dir) => {
+      const server = new Server({ tree: memoryTree() });
+      const captures: Pcap[] = [];
+      const listener = await listenSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 }, (socket) => {
+        const { transport, pcap } = recorded(socket, 'server');
+        captures.push(pcap);
+        void server.serveTransport(transport);
+      });
+      try {
+        const live = await mounted(dir, { address: listener.address, version });
+        try {
+          await output(
+            `set -e; cd ${live.mountpoint}; mkdir d; echo text > f; cat f; cp f d/g; mv d/g d/h; chmod 600 f; touch f; ls -l d;
+            for i in $(seq 50); do : > d/file-$i; done; ls -la d; truncate -s 100000 f; dd if=f of=/dev/null bs=64k; df .;
+            cat nothing 2> /dev/null || true; ${more}; sync f; rm -r d`,
+          );
+        } finally {
+          await live.end();
+        }
+      } finally {
+        await listener.close();
+        await server.close();
+      }
+      expect(captures.length).toBeGreaterThan(0);
+      for (const pcap of captures) {
+        const types = await messages(pcap);
+        expect(types.length).toBeGreaterThan(100);
+        expect(types.filter((type) => type % 2 === 0).length).toBe(types.filter((type) => type % 2 === 1).length);
+        const odd = await malformed(pcap);
+        expect(odd.filter((type) => !mayBeOdd.some((known) => known === type))).toEqual([]);
+      }
+    }),
+  );
 });

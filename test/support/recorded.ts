@@ -3,9 +3,10 @@
 import type { Receiver, Transport } from '../../src/transport/transport.ts';
 import { Pcap } from './pcap.ts';
 
-/** The client's end of a conversation. */
-export function recorded(inner: Transport): { transport: Transport; pcap: Pcap } {
+/** One end of a conversation. */
+export function recorded(inner: Transport, end: 'client' | 'server'): { transport: Transport; pcap: Pcap } {
   const pcap = new Pcap();
+  const other = end === 'client' ? 'server' : 'client';
   const transport: Transport = {
     peer: inner.peer,
     closed: inner.closed,
@@ -23,17 +24,17 @@ export function recorded(inner: Transport): { transport: Transport; pcap: Pcap }
           return window;
         },
         filled(count) {
-          pcap.add('server', window.subarray(0, count));
+          pcap.add(other, window.subarray(0, count));
           receiver.filled(count);
         },
         push(chunk) {
-          pcap.add('server', chunk);
+          pcap.add(other, chunk);
           receiver.push(chunk);
         },
       });
     },
     send(head, payload, taken) {
-      pcap.add('client', payload === undefined ? head : Buffer.concat([head, payload]));
+      pcap.add(end, payload === undefined ? head : Buffer.concat([head, payload]));
       return inner.send(head, payload, taken);
     },
     pause: () => inner.pause(),
