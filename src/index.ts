@@ -5,6 +5,7 @@ export { type Mount, type MountEnd, type MountStats, mount } from './bridge/moun
 export {
   type AccessMode,
   type CacheMode,
+  type Driver,
   defaultSettings,
   type GivenSettings,
   type InterruptMode,

@@ -23,6 +23,7 @@ async function usesOf(pid: string, mountpoint: string): Promise<string | undefin
 
 /** A few of them in words, `bash (pid 12, its working directory)`; empty when none can be seen. */
 export async function usersOf(mountpoint: string): Promise<string[]> {
+  if (process.platform !== 'linux') return []; // no /proc
   const found = (await mounts())
     .filter((info) => info.mountpoint.startsWith(`${mountpoint}/`))
     .map((info) => `the mount on ${info.mountpoint}`);

@@ -297,6 +297,24 @@ test('a reader that takes no more stops the traffic, until it does', async () =>
   for (const tag of [first, ...more]) await raw.reply(tag);
 });
 
+test('a client that does not read stops what the server sends, and nothing piles up in between', async () => {
+  traced = new Traced();
+  const raw = await traced.connect();
+  const data = Buffer.alloc(60_000, 'x');
+  const fid = await newFile(raw, data);
+  raw.transport.pause();
+  const tags = Array.from({ length: 300 }, () => raw.send('Tread', { fid, offset: 0, count: data.length }));
+  await until(
+    'the last request',
+    () => traced.names('client').filter((name) => name === 'Tread').length === tags.length,
+  );
+  // what the proxy has taken is what fits into the queues of both transports, a mebibyte each, and a chunk more
+  for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
+  expect(traced.names('server').filter((name) => name === 'Rread').length).toBeLessThan(60);
+  raw.transport.resume();
+  for (const tag of tags) expect(await raw.reply(tag)).toMatchObject({ type: 'Rread' });
+});
+
 test('closing ends both sides of every connection', async () => {
   traced = new Traced({ hold: [parsePattern('Tstatfs')], delay: 50 });
   const raw = await traced.connect();
