@@ -55,8 +55,9 @@ class Table {
       const [name = '', , id = ''] = line.split(':');
       if (name === '' || !/^\d{1,10}$/.test(id)) continue;
       const number = Number(id);
+      // the first line of a name counts, and a name for a number is one that leads back to it
       if (!this.#numbers.has(name)) this.#numbers.set(name, number);
-      if (!this.#names.has(number)) this.#names.set(number, name);
+      if (this.#numbers.get(name) === number && !this.#names.has(number)) this.#names.set(number, name);
     }
   }
 }

@@ -1,0 +1,101 @@
+// What errors in words, and with numbers that are not to be trusted, come to.
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { errnoOfBoth, errnoOfNumber, errnoOfText, errnoOfWords } from '../../../src/client/dialects/errors.ts';
+import { type ErrnoName, errno, errnoName } from '../../../src/common/errno.ts';
+import { errorWords } from '../../../src/common/strerror.ts';
+
+const said: [text: string, name: ErrnoName][] = [
+  // Plan 9's kernel and its file servers
+  ['file does not exist', 'ENOENT'],
+  ["'/usr/glenda/x' file does not exist", 'ENOENT'],
+  ['directory entry not found', 'ENOENT'],
+  ['permission denied', 'EACCES'],
+  ['access permission denied', 'EACCES'],
+  ['file already exists', 'EEXIST'],
+  ['create -- file exists', 'EEXIST'],
+  ['not a directory', 'ENOTDIR'],
+  ['walk in non-directory', 'ENOTDIR'],
+  ['file is a directory', 'EISDIR'],
+  ['directory is not empty', 'ENOTEMPTY'],
+  ['remove -- directory not empty', 'ENOTEMPTY'],
+  ['wstat -- not owner', 'EPERM'],
+  ['wstat prohibited', 'EPERM'],
+  ['mounted directory forbids creation', 'EPERM'],
+  ['device or object already in use', 'EBUSY'],
+  ['exclusive use file already open', 'EBUSY'],
+  ['file system read only', 'EROFS'],
+  ['file system full', 'ENOSPC'],
+  ['i/o error', 'EIO'],
+  ['i/o count too small', 'EINVAL'],
+  ['unknown fid', 'EBADF'],
+  ['bad offset in directory read', 'EINVAL'],
+  ['interrupted', 'EINTR'],
+  // Linux's words, and those of others that pass on what their system says
+  ['No such file or directory', 'ENOENT'],
+  ['Operation not permitted', 'EPERM'],
+  ['Invalid cross-device link', 'EXDEV'],
+  ['Read-only file system', 'EROFS'],
+  ['No space left on device', 'ENOSPC'],
+  ['Disk quota exceeded', 'EDQUOT'],
+  ['File name too long', 'ENAMETOOLONG'],
+  ['Directory not empty', 'ENOTEMPTY'],
+  // Go
+  ['open /tmp/x: no such file or directory', 'ENOENT'],
+  ['open /tmp/permission denied: no such file or directory', 'ENOENT'],
+  ['rename /a /b: file exists', 'EEXIST'],
+  ['too small read size for dir entry', 'EINVAL'],
+  ['remove d: directory not empty.', 'ENOTEMPTY'],
+];
+
+describe('words', () => {
+  test.each(said)('%j is %s', (text, name) => {
+    expect(errnoName(errnoOfText(text) ?? 0)).toBe(name);
+  });
+
+  test.each([...errorWords])('strerror(%i) is understood, however it is written', (number, text) => {
+    expect(errnoOfText(text)).toBe(number);
+    expect(errnoOfText(` ${text.toUpperCase()} `)).toBe(number);
+    expect(errnoOfText(`open x: ${text}`)).toBe(number);
+  });
+
+  test('that nobody knows are EIO', () => {
+    expect(errnoOfText('der Teller ist kaputt')).toBeUndefined();
+    expect(errnoOfWords({ type: 'Rerror', tag: 1, ename: 'der Teller ist kaputt', ecode: 0 })).toBe(errno.EIO);
+    expect(errnoOfWords({ type: 'Rerror', tag: 1, ename: '', ecode: 0 })).toBe(errno.EIO);
+  });
+
+  test('of any length and kind give an errno or nothing, the same each time', () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 2000 }), (text) => {
+        const number = errnoOfText(text);
+        expect(errnoOfText(text)).toBe(number);
+        if (number !== undefined) expect(errnoName(number)).toMatch(/^E/);
+      }),
+    );
+  });
+});
+
+describe('a number and words', () => {
+  test.each<[number, string, ErrnoName]>([
+    [errno.ENOENT, 'permission denied', 'ENOENT'],
+    [errno.EACCES, '', 'EACCES'],
+    [errno.EIO, 'no such file or directory', 'ENOENT'],
+    [errno.EINVAL, 'file already exists', 'EEXIST'],
+    [0, 'permission denied', 'EACCES'],
+    [0, 'what?', 'EIO'],
+    [errno.EIO, 'what?', 'EIO'],
+    [errno.EINVAL, 'what?', 'EINVAL'],
+    [526, 'what?', 'EIO'],
+    [526, 'not a directory', 'ENOTDIR'],
+    [0xffffffff, 'i/o error', 'EIO'],
+  ])('%i with %j is %s', (ecode, ename, name) => {
+    expect(errnoName(errnoOfBoth({ type: 'Rerror', tag: 1, ename, ecode }))).toBe(name);
+  });
+
+  test('.L has the number alone', () => {
+    expect(errnoOfNumber({ type: 'Rlerror', tag: 1, ecode: 4095 })).toBe(4095);
+    expect(errnoOfNumber({ type: 'Rerror', tag: 1, ename: '', ecode: 13 })).toBe(13);
+  });
+});
