@@ -15,12 +15,13 @@ import { type Codec, dotlCodec } from '../wire/p9/codec.ts';
 import { IOHDR, VERSION } from '../wire/p9/constants.ts';
 import { FrameReader } from '../wire/p9/framing.ts';
 import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
-import type { Answer, Dialect } from './dialects/dialect.ts';
+import type { Dialect } from './dialects/dialect.ts';
 import { dotl } from './dialects/dotl.ts';
 import { agree } from './dialects/negotiate.ts';
 import { failure } from './failure.ts';
 import { type Fault, fidOf, NO_REPLY, type Wire } from './fault.ts';
 import { type FlushCounts, type Request, Requests } from './flush.ts';
+import { Replies, type Terms } from './replies.ts';
 import { Session, type Shared } from './session.ts';
 import { type Awaitable, isPromise, type ReadResult } from './tree.ts';
 
@@ -30,24 +31,15 @@ const FIRST_FRAME = 8192;
 const SMALLEST_MSIZE = 256;
 /** Requests outstanding; what comes above it is refused, except for what releases. */
 const MAX_TAGS = 4096;
-/** Bytes of replies that the transport holds before no more requests are begun. */
-const REPLIES_WAITING = 4 * 1024 * 1024;
 /** Bytes of write payloads whose requests have not ended before the transport is paused. */
 const PAYLOADS_WAITING = 8 * 1024 * 1024;
 const TWRITE = 118;
-const NOTHING = new Uint8Array(0);
 
 export interface ConnectionOptions extends Shared {
   readonly dialects: readonly Dialect[];
   readonly msize: number;
   readonly logger: Logger;
   readonly flushes: FlushCounts;
-}
-
-/** What was agreed on, as far as sending needs it. */
-interface Terms {
-  readonly dialect: Dialect;
-  readonly msize: number;
 }
 
 /** Before anything was agreed on only Rversion is said, which is the same in every dialect. */
@@ -66,13 +58,13 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #logger: Logger;
   readonly #tracing: boolean;
+  readonly #replies: Replies;
   readonly #reader: FrameReader;
   readonly #payloads: BufferPool;
   #state: State = { kind: 'unversioned' };
   /** Requests that wait for the peer to take its replies. */
   #queue: { session: Session; message: Message; request: Request }[] = [];
   #queueAt = 0;
-  #repliesWaiting = 0;
   #payloadBytes = 0;
   #paused = false;
   /** Memory of the payload that is being received. */
@@ -85,6 +77,7 @@ export class Connection {
     this.#options = options;
     this.#logger = options.logger;
     this.#tracing = options.logger.isLevelEnabled('trace');
+    this.#replies = new Replies(transport, options.logger, () => this.#flow());
     this.#payloads = new BufferPool(Math.max(PAYLOADS_WAITING, 2 * 2 ** Math.ceil(Math.log2(options.msize))));
     this.#reader = new FrameReader(FIRST_FRAME, {
       frame: (bytes, start, end, payload) => this.#frame(bytes, start, end, payload),
@@ -157,7 +150,7 @@ export class Connection {
     if (crowded) {
       requests.run(request);
       this.#fail(session, request, new ErrnoError(errno.ENOBUFS));
-    } else if (this.#queue.length > 0 || this.#congested) {
+    } else if (this.#queue.length > 0 || this.#replies.congested) {
       // a message is decoded into memory of its own, but for the payload, which lies in `slab`
       this.#queue.push({ session, message, request });
       this.#flow();
@@ -177,13 +170,9 @@ export class Connection {
     this.#flow();
   }
 
-  get #congested(): boolean {
-    return this.#repliesWaiting > REPLIES_WAITING;
-  }
-
   /** Reads on, or not, as the two piles are. */
   #flow(): void {
-    const full = this.#queue.length > 0 || this.#congested || this.#payloadBytes > PAYLOADS_WAITING;
+    const full = this.#queue.length > 0 || this.#replies.congested || this.#payloadBytes > PAYLOADS_WAITING;
     if (full === this.#paused) return;
     this.#paused = full;
     if (full) this.#transport.pause();
@@ -191,12 +180,12 @@ export class Connection {
   }
 
   #drained(): void {
-    this.#repliesWaiting = 0;
+    this.#replies.drained();
     if (this.#paused) this.#resumeQueue();
   }
 
   #resumeQueue(): void {
-    while (this.#queueAt < this.#queue.length && !this.#congested) {
+    while (this.#queueAt < this.#queue.length && !this.#replies.congested) {
       const { session, message, request } = this.#queue[this.#queueAt++]!;
       if (request.state === 'queued') this.#run(session, message, request);
     }
@@ -265,11 +254,11 @@ export class Connection {
     if (request.type === 'Tread' || request.type === 'Treaddir') {
       const result = body as ReadResult;
       if (session.requests.ended) result.release?.();
-      this.#finish(session, request, undefined, () => this.#sendData(session, request, result));
+      this.#finish(session, request, undefined, () => this.#replies.sendData(session, request, result));
     } else {
       const name = `R${request.type.slice(1)}` as ReplyName;
       this.#finish(session, request, undefined, () =>
-        this.#send(session, request.tag, { name, body: body as Body<typeof name> }),
+        this.#replies.send(session, request.tag, { name, body: body as Body<typeof name> }),
       );
     }
   }
@@ -283,7 +272,9 @@ export class Connection {
         'a request failed for no reason of its own',
       );
     }
-    this.#finish(session, request, error, () => this.#send(session, request.tag, session.dialect.refusal(ecode)));
+    this.#finish(session, request, error, () =>
+      this.#replies.send(session, request.tag, session.dialect.refusal(ecode)),
+    );
   }
 
   #finish(session: Session, request: Request, error: unknown, answer: () => void): void {
@@ -315,18 +306,18 @@ export class Connection {
     const dialect = agree(version, this.#options.dialects);
     this.#state = { kind: 'unversioned' };
     if (dialect === undefined) {
-      this.#send(UNVERSIONED, tag, { name: 'Rversion', body: { msize, version: VERSION.unknown } });
+      this.#replies.send(UNVERSIONED, tag, { name: 'Rversion', body: { msize, version: VERSION.unknown } });
     } else if (offered < SMALLEST_MSIZE) {
-      this.#send({ ...UNVERSIONED, dialect }, tag, dialect.refusal(errno.EINVAL));
+      this.#replies.send({ ...UNVERSIONED, dialect }, tag, dialect.refusal(errno.EINVAL));
     } else {
-      const answerFlush = (flush: number) => this.#send(session, flush, { name: 'Rflush', body: {} });
+      const answerFlush = (flush: number) => this.#replies.send(session, flush, { name: 'Rflush', body: {} });
       const requests = new Requests(answerFlush, this.#options.flushes);
       const session = new Session(dialect, msize, this.#options, requests, this.#logger);
       this.#state = { kind: 'open', session };
       this.#reader.maxFrame = Math.max(msize, FIRST_FRAME);
       const fields = { peer: this.peer, version: dialect.version, msize, iounit: msize - IOHDR };
       this.#logger.debug(fields, 'session begun');
-      this.#send(session, tag, { name: 'Rversion', body: { msize, version: dialect.version } });
+      this.#replies.send(session, tag, { name: 'Rversion', body: { msize, version: dialect.version } });
     }
     this.#flow();
   }
@@ -334,63 +325,6 @@ export class Connection {
   /** Tversion has the same form in every dialect. */
   get #codec(): Codec {
     return this.#state.kind === 'open' ? this.#state.session.dialect.codec : dotlCodec;
-  }
-
-  /** A reply that does not fit in msize becomes an error: a part of it would be taken for the whole (intro(9P)). */
-  #send({ dialect, msize }: Terms, tag: number, { name, body }: Answer): void {
-    const { codec, refusal } = dialect;
-    const refused = (ecode: number): Buffer => {
-      const answer = refusal(ecode);
-      return codec.encode(answer.name, tag, answer.body).head;
-    };
-    let head: Buffer;
-    try {
-      head = codec.encode(name, tag, body).head;
-    } catch (error) {
-      // a tree answered with what has no place in the message
-      this.#logger.error({ tag, error: String(error) }, `${name} cannot be encoded`);
-      head = refused(errno.EIO);
-    }
-    if (head.length > msize) head = refused(errno.EMSGSIZE);
-    if (this.#tracing) this.#traceReply(codec, head);
-    this.#sent(this.#transport.send(head), head.length);
-  }
-
-  /** Rread and Rreaddir: the head, then the pieces where they lie, as one frame. */
-  #sendData(session: Session, request: Request, { data, release }: ReadResult): void {
-    const pieces = data instanceof Uint8Array ? [data] : data;
-    let count = 0;
-    for (const piece of pieces) count += piece.length;
-    if (count > session.iounit) {
-      release?.();
-      this.#logger.error({ op: request.type, tag: request.tag, count }, 'a tree read more than it was asked for');
-      this.#send(session, request.tag, session.dialect.refusal(errno.EIO));
-      return;
-    }
-    const name = request.type === 'Tread' ? 'Rread' : 'Rreaddir';
-    const { head } = session.dialect.codec.encode(name, request.tag, { data: NOTHING });
-    head.writeUInt32LE(head.length + count, 0);
-    head.writeUInt32LE(count, head.length - 4);
-    if (this.#tracing) this.#logger.trace({ peer: this.peer }, `-> ${name} tag ${request.tag} data [${count} bytes]`);
-    let below: boolean;
-    if (pieces.length <= 1) {
-      below = this.#transport.send(head, pieces[0], release);
-    } else {
-      // frames leave in the order of send(), so what is sent in one go stays together
-      this.#transport.send(head);
-      for (let i = 0; i < pieces.length - 1; i++) this.#transport.send(pieces[i]!);
-      below = this.#transport.send(pieces[pieces.length - 1]!, undefined, release);
-    }
-    this.#sent(below, head.length + count);
-  }
-
-  #sent(below: boolean, size: number): void {
-    this.#repliesWaiting = below ? 0 : this.#repliesWaiting + size;
-    if (this.#congested) this.#flow();
-  }
-
-  #traceReply(codec: Codec, head: Buffer): void {
-    this.#logger.trace({ peer: this.peer }, `-> ${codec.format(codec.decode(head, 0, head.length))}`);
   }
 }
 

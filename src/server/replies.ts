@@ -1,0 +1,106 @@
+// The replies of one connection on their way out: encoded in the session's dialect, and counted until the peer takes them.
+// Guarantees: a reply never exceeds msize, and never is a part of what was asked for; what cannot be encoded is an error in its
+// place; the payload of a read leaves from where it lies.
+
+import { errno } from '../common/errno.ts';
+import type { Logger } from '../common/log.ts';
+import type { Transport } from '../transport/transport.ts';
+import type { Codec } from '../wire/p9/codec.ts';
+import type { Answer, Dialect } from './dialects/dialect.ts';
+import type { Request } from './flush.ts';
+import type { Session } from './session.ts';
+import type { ReadResult } from './tree.ts';
+
+/** Bytes of replies that the transport holds before no more requests are begun. */
+const WAITING_MAX = 4 * 1024 * 1024;
+const NOTHING = new Uint8Array(0);
+
+/** What was agreed on, as far as sending needs it. */
+export interface Terms {
+  readonly dialect: Dialect;
+  readonly msize: number;
+}
+
+export class Replies {
+  readonly #transport: Transport;
+  readonly #logger: Logger;
+  readonly #tracing: boolean;
+  readonly #whenCongested: () => void;
+  #waiting = 0;
+
+  constructor(transport: Transport, logger: Logger, whenCongested: () => void) {
+    this.#transport = transport;
+    this.#logger = logger;
+    this.#tracing = logger.isLevelEnabled('trace');
+    this.#whenCongested = whenCongested;
+  }
+
+  /** More waits for the peer than should. */
+  get congested(): boolean {
+    return this.#waiting > WAITING_MAX;
+  }
+
+  /** The transport has handed over everything. */
+  drained(): void {
+    this.#waiting = 0;
+  }
+
+  /** A reply that does not fit in msize becomes an error: a part of it would be taken for the whole (intro(9P)). */
+  send({ dialect, msize }: Terms, tag: number, { name, body }: Answer): void {
+    const { codec, refusal } = dialect;
+    const refused = (ecode: number): Buffer => {
+      const answer = refusal(ecode);
+      return codec.encode(answer.name, tag, answer.body).head;
+    };
+    let head: Buffer;
+    try {
+      head = codec.encode(name, tag, body).head;
+    } catch (error) {
+      // a tree answered with what has no place in the message
+      this.#logger.error({ tag, error: String(error) }, `${name} cannot be encoded`);
+      head = refused(errno.EIO);
+    }
+    if (head.length > msize) head = refused(errno.EMSGSIZE);
+    if (this.#tracing) this.#trace(codec, head);
+    this.#sent(this.#transport.send(head), head.length);
+  }
+
+  /** Rread and Rreaddir: the head, then the pieces where they lie, as one frame. */
+  sendData(session: Session, request: Request, { data, release }: ReadResult): void {
+    const pieces = data instanceof Uint8Array ? [data] : data;
+    let count = 0;
+    for (const piece of pieces) count += piece.length;
+    if (count > session.iounit) {
+      release?.();
+      this.#logger.error({ op: request.type, tag: request.tag, count }, 'a tree read more than it was asked for');
+      this.send(session, request.tag, session.dialect.refusal(errno.EIO));
+      return;
+    }
+    const name = request.type === 'Tread' ? 'Rread' : 'Rreaddir';
+    const { head } = session.dialect.codec.encode(name, request.tag, { data: NOTHING });
+    head.writeUInt32LE(head.length + count, 0);
+    head.writeUInt32LE(count, head.length - 4);
+    if (this.#tracing) {
+      this.#logger.trace({ peer: this.#transport.peer }, `-> ${name} tag ${request.tag} data [${count} bytes]`);
+    }
+    let below: boolean;
+    if (pieces.length <= 1) {
+      below = this.#transport.send(head, pieces[0], release);
+    } else {
+      // frames leave in the order of send(), so what is sent in one go stays together
+      this.#transport.send(head);
+      for (let i = 0; i < pieces.length - 1; i++) this.#transport.send(pieces[i]!);
+      below = this.#transport.send(pieces[pieces.length - 1]!, undefined, release);
+    }
+    this.#sent(below, head.length + count);
+  }
+
+  #sent(below: boolean, size: number): void {
+    this.#waiting = below ? 0 : this.#waiting + size;
+    if (this.congested) this.#whenCongested();
+  }
+
+  #trace(codec: Codec, head: Buffer): void {
+    this.#logger.trace({ peer: this.#transport.peer }, `-> ${codec.format(codec.decode(head, 0, head.length))}`);
+  }
+}
