@@ -19,7 +19,7 @@ import { listingOf } from './list.ts';
 import { isDirectory, MARKS, qidIn } from './stat.ts';
 
 /** What follows an effect is not given up halfway, and a clunk is never flushed. */
-const UNSTOPPABLE = new Abort();
+const unstoppable = () => new Abort();
 
 /** The flags of a tree's open. Bits that the dialect does not have are not ignored: they could ask for anything. */
 function flagsOf(forms: Forms, mode: number): number {
@@ -80,7 +80,7 @@ function removeAtClunk(session: Session, fid: Fid): void {
   fid.atClunk = () => {
     // somebody else was faster
     if (fid.place?.gone !== false) return;
-    return removeAt(session, fid, UNSTOPPABLE);
+    return removeAt(session, fid, unstoppable());
   };
 }
 
@@ -122,10 +122,11 @@ async function make(
 ): Promise<Made> {
   const { name, perm } = message;
   const birth = await forms.birth(fid, perm, request);
+  stopIfAborted(request);
   for (const [bit, maker] of forms.makers) {
     if (!(perm & bit)) continue;
     await maker(session, message, request, birth);
-    return { node: await fid.node.walk(name, fid.user, UNSTOPPABLE), file: undefined };
+    return { node: await fid.node.walk(name, fid.user, unstoppable()), file: undefined };
   }
   const marks = (perm >>> 24) & MARKS;
   if (marks !== 0 && (session.tree.marks !== true || isDirectory(perm))) refuse(errno.EOPNOTSUPP);
@@ -134,7 +135,7 @@ async function make(
   if (perm & ~(DM.APPEND | DM.EXCL | DM.TMP | forms.permissions)) refuse(errno.EOPNOTSUPP);
   const access = (flags & OPEN.ACCMODE) === OMODE.EXEC ? flags & ~OPEN.ACCMODE : flags;
   const made = await fid.node.create(name, access | OPEN.EXCL, birth.mode, birth.gid, fid.user, request);
-  if (marks !== 0) await made.node.setattr({ marks }, made.file, fid.user, UNSTOPPABLE);
+  if (marks !== 0) await made.node.setattr({ marks }, made.file, fid.user, unstoppable());
   return made;
 }
 
@@ -142,7 +143,7 @@ async function makeDirectory(fid: Fid, name: string, { mode, gid }: Birth, reque
   const { node: dir, user } = fid;
   await dir.mkdir(name, mode, gid, user, request);
   try {
-    const node = await dir.walk(name, user, UNSTOPPABLE);
+    const node = await dir.walk(name, user, unstoppable());
     try {
       return { node, file: await openNew(node, mode, fid) };
     } catch (error) {
@@ -150,7 +151,7 @@ async function makeDirectory(fid: Fid, name: string, { mode, gid }: Birth, reque
       throw error;
     }
   } catch (error) {
-    await dir.unlink(name, true, user, UNSTOPPABLE);
+    await dir.unlink(name, true, user, unstoppable());
     throw error;
   }
 }
@@ -158,15 +159,15 @@ async function makeDirectory(fid: Fid, name: string, { mode, gid }: Birth, reque
 /** The mode is not checked when something is opened by being made (open(9P)). */
 async function openNew(node: TreeNode, mode: number, { user }: Fid): Promise<OpenFile> {
   try {
-    return await node.open(OPEN.RDONLY, user, UNSTOPPABLE);
+    return await node.open(OPEN.RDONLY, user, unstoppable());
   } catch (error) {
     if (!(error instanceof ErrnoError && error.errno === errno.EACCES)) throw error;
   }
-  const { mode: made } = await node.getattr(GETATTR.MODE, user, UNSTOPPABLE);
-  await node.setattr({ mode: mode | 0o700 }, undefined, user, UNSTOPPABLE);
+  const { mode: made } = await node.getattr(GETATTR.MODE, user, unstoppable());
+  await node.setattr({ mode: mode | 0o700 }, undefined, user, unstoppable());
   try {
-    return await node.open(OPEN.RDONLY, user, UNSTOPPABLE);
+    return await node.open(OPEN.RDONLY, user, unstoppable());
   } finally {
-    await node.setattr({ mode: made & ~S.IFMT }, undefined, user, UNSTOPPABLE);
+    await node.setattr({ mode: made & ~S.IFMT }, undefined, user, unstoppable());
   }
 }

@@ -23,7 +23,7 @@ import { dmOf, MARKS, qidIn } from './stat.ts';
 /** What cannot be changed by changing the mode. A message may leave .u's types out, but not say others. */
 const TYPES = DM.DIR | DM.MOUNT | DM.AUTH | DM.SYMLINK | DM.LINK | DM.DEVICE | DM.NAMEDPIPE | DM.SOCKET;
 /** Taking back is not given up halfway. */
-const UNSTOPPABLE = new Abort();
+const unstoppable = () => new Abort();
 
 interface Step {
   run(request: Request): unknown;
@@ -95,7 +95,7 @@ async function renaming(forms: Forms, session: Session, fid: Fid, stat: Stat, re
   return [
     {
       run: (signal) => atPlace(fid, signal, () => move(oldName, name, signal)),
-      undo: () => move(name, oldName, UNSTOPPABLE),
+      undo: () => move(name, oldName, unstoppable()),
     },
   ];
 }
@@ -116,7 +116,7 @@ function changing(forms: Forms, session: Session, fid: Fid, stat: Stat, old: Att
   const file = fid.state.kind === 'open' && access(fid).write ? fid.state.file : undefined;
   const step = (changes: Changes, back?: Changes): Step => {
     const run: Step['run'] = (request) => node.setattr(changes, file, user, request);
-    return back === undefined ? { run } : { run, undo: () => node.setattr(back, file, user, UNSTOPPABLE) };
+    return back === undefined ? { run } : { run, undo: () => node.setattr(back, file, user, unstoppable()) };
   };
   const steps: Step[] = [];
   const { uid, gid } = forms.owners(stat, session.users.names);
