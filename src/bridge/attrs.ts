@@ -34,9 +34,9 @@ export function shownMode(mode: number, { fmask, dmask }: Owners): number {
   return mask === undefined ? mode : type | (0o777 & ~mask);
 }
 
-export function toAttr(stat: FileStat, owners: Owners): Attr {
+export function toAttr(stat: FileStat, owners: Owners, ino = inoOf(stat.qid)): Attr {
   return {
-    ino: inoOf(stat.qid),
+    ino,
     mode: shownMode(stat.mode, owners),
     nlink: Math.min(stat.nlink, MAX_U32),
     uid: owners.showUid ?? (stat.uid === NONUNAME ? owners.dfltuid : owners.uids.toLocal(stat.uid)),
@@ -85,14 +85,4 @@ export function sameContent(a: FileStat, b: FileStat): boolean {
   // a version of 0 is no validator: most servers never move it
   if (a.qid.version !== 0 && b.qid.version !== 0 && a.qid.version !== b.qid.version) return false;
   return a.size === b.size && a.mtime === b.mtime && a.mtimeNsec === b.mtimeNsec;
-}
-
-/**
- * Whether two names lead to one file. Equal qids say so (intro(9P)), but servers that export several devices let qid.path
- * collide: without a hard link to explain it, what else is known of the file must agree.
- */
-export function sameFile(a: FileStat, b: FileStat): boolean {
-  if (a.qid.path !== b.qid.path || a.qid.type !== b.qid.type || (a.mode & S_IFMT) !== (b.mode & S_IFMT)) return false;
-  if (a.nlink > 1 && b.nlink > 1 && !isDirectory(a)) return true;
-  return a.size === b.size && a.mtime === b.mtime && a.mtimeNsec === b.mtimeNsec && a.uid === b.uid;
 }

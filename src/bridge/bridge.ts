@@ -17,6 +17,7 @@ import { Locks } from './locks.ts';
 import { type Node, Nodes } from './nodes.ts';
 import type { Owners } from './owners.ts';
 import { Replacing } from './replacing.ts';
+import { tellApart, type Verdict } from './sameness.ts';
 import type { Users } from './users.ts';
 
 export interface BridgeOptions {
@@ -87,23 +88,23 @@ export class Bridge {
     return this.session.dialect.walk(await this.fid(ctx, node), [], ctx.signal);
   }
 
-  attrReply(stat: FileStat): AttrReply {
-    return { attr: toAttr(stat, this.owners), attrTtl: this.policy.attrTtl };
+  attrReply(node: Node): AttrReply {
+    return { attr: toAttr(node.stat, this.owners, node.ino), attrTtl: this.policy.attrTtl };
   }
 
   /** For a node whose lookup has been counted; taken back where its owner may not be shown (idmap=file). */
   entry(node: Node): Entry {
     const { entryTtl } = this.policy;
     try {
-      return { nodeid: node.id, generation: 0, entryTtl, ...this.attrReply(node.stat) };
+      return { nodeid: node.id, generation: 0, entryTtl, ...this.attrReply(node) };
     } catch (error) {
       this.nodes.forget(node.id, 1);
       throw error;
     }
   }
 
-  /** The name's node and its attributes, asked from the server; one lookup is counted. */
-  async look(ctx: RequestContext, parent: Node, name: string): Promise<Node> {
+  /** The name's node and its attributes, asked from the server; one lookup is counted. `same`: what it was just linked to. */
+  async look(ctx: RequestContext, parent: Node, name: string, same?: Node): Promise<Node> {
     const { dialect, calls } = this.session;
     const { signal } = ctx;
     const replaced = this.replacing.end(parent, name, signal);
@@ -111,13 +112,18 @@ export class Bridge {
     if (this.nodes.child(parent, name)?.aside !== undefined) throw new ErrnoError(errno.ENOENT, 'a hidden name');
     const fid = await dialect.walk(await this.fid(ctx, parent), [name], signal);
     let stat: FileStat;
+    let verdict: Verdict | undefined = same;
     try {
       stat = await dialect.stat(fid, signal);
+      if (verdict === undefined) {
+        const suspects = this.nodes.suspects(parent, name, stat);
+        if (suspects.length > 0) verdict = await tellApart(this, ctx, suspects, fid, stat);
+      }
     } catch (error) {
       calls.clunk(fid);
       throw error;
     }
-    return this.nodes.found(parent, name, fid, stat, this.users.of(ctx));
+    return this.nodes.found(parent, name, fid, stat, this.users.of(ctx), verdict);
   }
 
   /** The same after an operation that made the name: it has happened, so nothing may abort the look at its result. */

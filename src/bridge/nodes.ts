@@ -12,8 +12,10 @@ import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
 import type { DefaultAcl } from './acls.ts';
 import type { Aside } from './asides.ts';
-import { sameFile } from './attrs.ts';
+import { inoOf } from './attrs.ts';
+import { Inos } from './inos.ts';
 import type { NodeLocks } from './nodelocks.ts';
+import { alike, linked, type Verdict } from './sameness.ts';
 import type { Users } from './users.ts';
 
 interface Place {
@@ -23,6 +25,8 @@ interface Place {
 
 export class Node {
   readonly id: NodeId;
+  /** What stat shows: the qid's path, or where that collides a number of the file's own. */
+  readonly ino: bigint;
   /** As last seen. */
   stat: FileStat;
   /** The file as it was when the kernel's pages of it were last known to be right. */
@@ -49,8 +53,9 @@ export class Node {
   /** Open files, for what must be asked through them once the name is gone. */
   readonly opens = new Set<{ fid: Fid }>();
 
-  constructor(id: NodeId, stat: FileStat) {
+  constructor(id: NodeId, stat: FileStat, ino = inoOf(stat.qid)) {
     this.id = id;
+    this.ino = ino;
     this.stat = stat;
   }
 
@@ -68,6 +73,7 @@ export class Nodes {
   readonly #users: Users;
   readonly #byId = new Map<number, Node>();
   readonly #byPath = new Map<bigint, Set<Node>>();
+  readonly #inos = new Inos();
   readonly root: Node;
   #nextId = 2;
   /** Nodes that hold fids, the longest unused first: an operation under way has its fids at the other end. */
@@ -99,7 +105,7 @@ export class Nodes {
 
   /** The path from the root, for logs. */
   pathOf(node: Node): string {
-    const names = this.#route(node);
+    const names = this.routeOf(node);
     return names === undefined ? '(unlinked)' : `/${names.join('/')}`;
   }
 
@@ -109,10 +115,11 @@ export class Nodes {
   }
 
   /**
-   * A name was found: `fid` (which this takes over) reaches it for `user`. Returns its node, with one lookup counted.
+   * A name was found: `fid` (which this takes over) reaches it for `user`. Returns its node, with one lookup counted. `verdict`
+   * is what was found out about suspects().
    */
-  found(parent: Node, name: string, fid: Fid, stat: FileStat, user: number): Node {
-    const node = this.#identify(parent, name, stat) ?? this.#make(stat);
+  found(parent: Node, name: string, fid: Fid, stat: FileStat, user: number, verdict?: Verdict): Node {
+    const node = this.#identify(parent, name, stat, verdict) ?? this.#make(parent, name, stat, verdict === 'collides');
     node.stat = stat;
     node.nlookup++;
     this.#place(node, parent, name);
@@ -121,23 +128,40 @@ export class Nodes {
     return node;
   }
 
-  #identify(parent: Node, name: string, stat: FileStat): Node | undefined {
+  /** Nodes that may be what a name leads to, or may only have the same qid.path: the server has to be asked. */
+  suspects(parent: Node, name: string, stat: FileStat): Node[] {
+    const candidates = this.#byPath.get(stat.qid.path);
+    if (candidates === undefined || this.#identify(parent, name, stat, undefined) !== undefined) return [];
+    return [...candidates].filter((node) => node.stat.nlink !== 0 && !node.isUnlinked);
+  }
+
+  #identify(parent: Node, name: string, stat: FileStat, verdict: Verdict | undefined): Node | undefined {
     const candidates = this.#byPath.get(stat.qid.path);
     if (candidates === undefined) return undefined;
     const here = parent.names.get(name);
     for (const node of candidates) {
       // what this client removed does not come back: the server has given its number to another file
       if (node.stat.nlink === 0) continue;
-      const samePlace = node === here && node.stat.qid.type === stat.qid.type;
-      if (samePlace || (node !== this.root && sameFile(node.stat, stat))) return node;
+      if (node === here && node.stat.qid.type === stat.qid.type) return node;
+      if (verdict === node) return node;
+      // its other names are not known: nobody can ask for it by one
+      if (linked(node.stat, stat) || (node.isUnlinked && alike(node.stat, stat))) return node;
     }
     return undefined;
   }
 
-  #make(stat: FileStat): Node {
-    const node = new Node(this.#nextId++ as NodeId, stat);
+  #make(parent: Node, name: string, stat: FileStat, collides: boolean): Node {
+    for (const first of collides ? (this.#byPath.get(stat.qid.path) ?? []) : []) {
+      if (first.ino === inoOf(stat.qid)) this.#inos.collides(stat.qid, this.routeOf(first)?.join('/') ?? '');
+    }
+    const ino = this.#inos.of(stat.qid, () => this.#nameOf(parent, name), collides);
+    const node = new Node(this.#nextId++ as NodeId, stat, ino);
     this.#index(node);
     return node;
+  }
+
+  #nameOf(parent: Node, name: string): string {
+    return [...(this.routeOf(parent) ?? []), name].join('/');
   }
 
   #index(node: Node): void {
@@ -243,7 +267,7 @@ export class Nodes {
   }
 
   async #walk(node: Node, user: number, signal: AbortSignalLike | undefined): Promise<Fid> {
-    const route = this.#route(node);
+    const route = this.routeOf(node);
     if (route === undefined) {
       // the name is gone: another user's fid is the only way left to reach the file
       const [other] = node.fids.values();
@@ -266,7 +290,7 @@ export class Nodes {
   }
 
   /** Names from the root to the node, or undefined where no way is known. */
-  #route(node: Node): string[] | undefined {
+  routeOf(node: Node): string[] | undefined {
     const names: string[] = [];
     let at = node;
     while (at !== this.root) {

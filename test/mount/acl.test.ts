@@ -7,11 +7,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GivenSettings } from '../../src/bridge/settings.ts';
 import { Accounts } from '../../src/client/accounts.ts';
 import { hostTree, memoryTree, type Serving, serve } from '../../src/server/server.ts';
+import { missingPrograms } from '../support/debian.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
 import { output, shell } from '../support/shell.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 
-const able = existsSync('/dev/fuse') && process.getuid?.() === 0;
+const able = existsSync('/dev/fuse') && process.getuid?.() === 0 && missingPrograms('setfacl') === null;
 const [ANN, BOB, ANN_THERE] = [61001, 61002, 62001];
 const as = (uid: number) => ({ uid, gid: uid });
 

@@ -25,7 +25,7 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
       if (change.size !== undefined)
         throw new ErrnoError(errno.ESTALE, 'the file was removed, and the server opens it by its name');
       node.stat = changed(node.stat, change);
-      return fs.attrReply(node.stat);
+      return fs.attrReply(node);
     }
     if (set.killSuidGid && set.mode === undefined && !isDirectory(node.stat)) {
       await fs.clearPrivileges(node, open ?? (await fs.fid(ctx, node)), ctx.signal);
@@ -47,14 +47,15 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
       }
     }
     // the change has happened: what follows is not aborted, or it would be reported as undone
-    const stat = await fs.stat(withoutSignal(ctx), node, open);
-    return fs.attrReply(stat);
+    await fs.stat(withoutSignal(ctx), node, open);
+    return fs.attrReply(node);
   }
 
   return {
     async getattr(ctx, nodeid, fh) {
       const node = fs.nodes.get(nodeid);
-      return fs.attrReply(await fs.stat(ctx, node, openFid(fh)));
+      await fs.stat(ctx, node, openFid(fh));
+      return fs.attrReply(node);
     },
 
     setattr(ctx, nodeid, set) {

@@ -107,7 +107,7 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
     async readdir(ctx, _nodeid, fh, offset, _size, sink) {
       const dir = fs.handles.directory(fh);
       for (const entry of await namedAfter(dir, offset, ctx)) {
-        if (!sink.add(entry.name, inoIn(dir.node, entry), entry.type, entry.offset)) return;
+        if (!sink.add(entry.name, inoIn(fs, dir.node, entry), entry.type, entry.offset)) return;
       }
     },
 
@@ -118,7 +118,7 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       let full = false;
       for (const [i, entry] of batch.entries()) {
         const result = found[i];
-        full ||= !sink.add(entry.name, inoIn(dir.node, entry), entry.type, entry.offset, result);
+        full ||= !sink.add(entry.name, inoIn(fs, dir.node, entry), entry.type, entry.offset, result);
         // what was looked up and does not fit has been counted, and the kernel will never know
         if (full && result !== undefined) fs.nodes.forget(result.nodeid, 1);
       }
@@ -167,8 +167,10 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
 type NamedDirent = ListedDirent & { name: string };
 
 /** Where there is no `..` on the wire, the listing has it all the same and does not know what it is. */
-function inoIn(dir: Node, { name, qid }: NamedDirent): bigint {
-  return inoOf(name === '..' ? (dir.places[0]?.parent.stat.qid ?? qid) : qid);
+function inoIn(fs: Bridge, dir: Node, { name, qid }: NamedDirent): bigint {
+  const node = name === '..' ? dir.places[0]?.parent : name === '.' ? dir : fs.nodes.child(dir, name);
+  const known = node !== undefined && (name === '..' || node.stat.qid.path === qid.path);
+  return known ? node.ino : inoOf(qid);
 }
 
 /** As many entries as a reply of `size` bytes holds. */

@@ -29,6 +29,8 @@ const CONTENT = 65536;
 const CAPACITY = 256 * 1024 * 1024;
 /** qid.paths of the files that are made of functions, far from those of the memory tree. */
 const FIRST_PATH = 1n << 40n;
+/** And those that several of them have. */
+const COLLIDING = 1n << 41n;
 /** Numbered places that are remembered; a client may ask for any number. */
 const MAX_PLACES = 4096;
 
@@ -230,17 +232,23 @@ function oddities(): SynthEntries {
         `and the ${odd.length} others are shown, odd as they are.\n`,
     ),
     collide: directory({
-      one: file(() => ({ read: (offset, count) => Buffer.from('one\n').subarray(offset, offset + count) }), 0o444, {
-        path: 1n << 41n,
-      }),
-      two: file(() => ({ read: (offset, count) => Buffer.from('two!\n').subarray(offset, offset + count) }), 0o444, {
-        path: 1n << 41n,
-      }),
+      one: colliding('one\n', COLLIDING),
+      two: colliding('two!\n', COLLIDING),
+      left: directory({ file: colliding('left\n', COLLIDING + 2n) }, 0o555, { path: COLLIDING + 1n }),
+      right: directory({ file: colliding('right\n', COLLIDING + 2n) }, 0o555, { path: COLLIDING + 1n }),
     }),
     'collide.txt': text(
-      () => 'Two files with the same qid. one reads "one", two reads "two!", also when both are open.\n',
+      () =>
+        'Two files with the same qid. one reads "one", two reads "two!", also when both are open. Two directories likewise, ' +
+        'as of two file systems below one export: left/file reads "left", right/file reads "right".\n',
     ),
   };
+}
+
+function colliding(content: string, path: bigint): SynthEntry {
+  return file(() => ({ read: (offset, count) => Buffer.from(content).subarray(offset, offset + count) }), 0o444, {
+    path,
+  });
 }
 
 // ---- the counterpart of QEMU's synthetic tree

@@ -36,14 +36,14 @@ export interface SynthOpen {
 
 interface SynthCommon {
   readonly mode: number;
+  /** Its qid's path where that is not the tree's to choose. */
+  readonly path?: bigint;
   /** Planned misbehaviour, in a tree that says that it has some. */
   faultOf?(type: MessageName): Fault | undefined;
 }
 
 export interface SynthFile extends SynthCommon {
   readonly kind: 'file';
-  /** Its qid's path where that is not the tree's to choose. */
-  readonly path?: bigint;
   open(user: User, signal: AbortSignalLike): Awaitable<SynthOpen>;
 }
 
@@ -68,7 +68,7 @@ export type SynthEntry = SynthFile | SynthDirectory | SynthOther;
 export function directory(
   entries: SynthEntries | (() => SynthEntries),
   mode = 0o555,
-  more: Pick<SynthDirectory, 'find' | 'faultOf'> = {},
+  more: Pick<SynthDirectory, 'find' | 'path' | 'faultOf'> = {},
 ): SynthDirectory {
   return { kind: 'directory', mode, entries: typeof entries === 'function' ? entries : () => entries, ...more };
 }
@@ -138,7 +138,7 @@ class SynthNode implements TreeNode {
     this.#path = path;
     this.#entry = entry;
     this.#parent = parent;
-    let number = entry.kind === 'file' ? entry.path : undefined;
+    let number = entry.path;
     number ??= volume.paths.get(path);
     if (number === undefined) {
       number = volume.firstPath + BigInt(volume.paths.size);
