@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errno } from '../../src/common/errno.ts';
 import { DIALECT_NAMES } from '../../src/server/server.ts';
 import { NOFID, NOTAG } from '../../src/wire/p9/constants.ts';
-import { mkdir } from '../support/plan9.ts';
+import { UNTOUCHED } from '../../src/wire/p9/stat.ts';
+import { mkdir, stat } from '../support/plan9.ts';
 import type { Raw9p } from '../support/raw9p.ts';
 import { serveAny } from '../support/served.ts';
 import { type SlowTree, slowTree } from '../support/slowtree.ts';
@@ -259,6 +260,42 @@ describe.each(DIALECT_NAMES)('%s', (version) => {
       await raw.reply(raw.send('Tflush', { oldtag: tags[1]! }));
       expect(tree.open).toBe(0);
       expect(await lookErrno(file)).toBe(0);
+    });
+  });
+
+  describe.skipIf(dotl)('a Twstat that is flushed between two of its changes', () => {
+    async function changing(): Promise<{ tag: number; before: object }> {
+      const before = await stat(raw, file);
+      tree.slowChanges = true;
+      const changes = { ...UNTOUCHED, mode: 0o600, mtime: 5 };
+      const tag = raw.send('Twstat', { fid: file, stat: changes });
+      (await tree.next('setattr')).succeed(undefined);
+      return { tag, before };
+    }
+
+    test('takes back what it has done, and then has no reply', async () => {
+      const { tag, before } = await changing();
+      await tree.next('setattr');
+      const flush = raw.send('Tflush', { oldtag: tag });
+      const undo = await tree.next('setattr');
+      await raw.settle();
+      expect(undo.signal.aborted).toBe(false);
+      undo.succeed(undefined);
+      await raw.reply(flush);
+      expect(raw.arrived).toEqual([]);
+      expect(await stat(raw, file)).toMatchObject({ ...before, qid: expect.anything() });
+    });
+
+    test('or completes, and says so', async () => {
+      tree.heeds = false;
+      const { tag } = await changing();
+      const second = await tree.next('setattr');
+      const flush = raw.send('Tflush', { oldtag: tag });
+      await raw.settle();
+      second.succeed(undefined);
+      await raw.reply(flush);
+      expect(raw.log.slice(-2)).toEqual([`Rwstat ${tag}`, `Rflush ${flush}`]);
+      expect(await stat(raw, file)).toMatchObject({ mode: 0o600, mtime: 5 });
     });
   });
 

@@ -39,6 +39,8 @@ export interface SlowTree extends Tree {
   readonly calls: Call[];
   /** Whether calls end by themselves when they are aborted. */
   heeds: boolean;
+  /** Whether changes of attributes are calls, too. */
+  slowChanges: boolean;
   /** Open files. */
   open: number;
   /** The next call that began and was not taken yet. */
@@ -78,17 +80,7 @@ export function slowTree(): SlowTree {
   /** The same node with slow calls: what is not redefined comes from the inner one. */
   function slowNode(node: TreeNode): TreeNode {
     const slow: TreeNode = Object.create(null);
-    for (const key of [
-      'retain',
-      'release',
-      'getattr',
-      'setattr',
-      'readlink',
-      'statfs',
-      'mkdir',
-      'symlink',
-      'mknod',
-    ] as const) {
+    for (const key of ['retain', 'release', 'getattr', 'readlink', 'statfs', 'mkdir', 'symlink', 'mknod'] as const) {
       Object.defineProperty(slow, key, { value: (node[key] as (...args: unknown[]) => unknown).bind(node) });
     }
     return Object.defineProperties(slow, {
@@ -104,6 +96,12 @@ export function slowTree(): SlowTree {
             throw error;
           }
           return slowNode(found);
+        },
+      },
+      setattr: {
+        value: async (...args: Parameters<TreeNode['setattr']>) => {
+          if (tree.slowChanges) await begin('setattr', args[3]);
+          return node.setattr(...args);
         },
       },
       open: {
@@ -123,6 +121,7 @@ export function slowTree(): SlowTree {
     name: 'slow',
     calls: [],
     heeds: true,
+    slowChanges: false,
     open: 0,
     next(op) {
       const at = tree.calls.findIndex((call) => call.op === op);
