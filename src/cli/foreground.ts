@@ -1,6 +1,7 @@
 // One mount's life in this process: start, serve, unmount on a signal, end. The daemon runs this too.
 // Guarantees: a signal while it starts gives the start up; on a live mount the first unmounts (lazily when it is busy),
 // the second detaches at once, the third leaves those who still use it. A mount that somebody else unmounted ends well.
+// SIGUSR2 puts what the mount counts into the log, so that one that waits for something can be asked what for.
 
 import { type Mount, mount } from '../bridge/mount.ts';
 import type { MountSettings } from '../bridge/settings.ts';
@@ -82,7 +83,11 @@ export async function runMount(settings: MountSettings, { live, logger }: Watch)
       breakOff(error);
     });
   };
+  const tellStats = () => {
+    if ('mount' in state) logger.info(state.mount.stats(), 'statistics');
+  };
   process.on('uncaughtException', onBug);
+  process.on('SIGUSR2', tellStats);
   for (const signal of SIGNALS) process.on(signal, onSignal);
   try {
     const mounted = await Promise.race([mount({ ...settings, signal: start }), cut.then(() => never())]);
@@ -104,6 +109,7 @@ export async function runMount(settings: MountSettings, { live, logger }: Watch)
     throw error;
   } finally {
     process.off('uncaughtException', onBug);
+    process.off('SIGUSR2', tellStats);
     for (const signal of SIGNALS) process.off(signal, onSignal);
   }
 }

@@ -70,6 +70,18 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
       await daemonEnds(pid);
     }));
 
+  test('logs what it counts at SIGUSR2, and goes on', () =>
+    withPlace(async (place) => {
+      const pid = await mountLogged(place);
+      process.kill(pid, 'SIGUSR2');
+      const told = async () =>
+        (await readFile(place.log, 'utf8')).split('\n').find((line) => /"statistics"/.test(line));
+      await until('the statistics in the log', async () => (await told()) !== undefined);
+      expect(JSON.parse((await told()) ?? '')).toMatchObject({ nodes: 1, handles: 0, users: 1, client: { tags: 0 } });
+      expect(await ninefs(['umount', place.mountpoint])).toMatchObject({ code: 0 });
+      await daemonEnds(pid);
+    }));
+
   test('keeps no directory busy and has no terminal', () =>
     withPlace(async (place) => {
       const pid = await mountLogged(place);

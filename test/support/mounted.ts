@@ -4,9 +4,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { type Mount, mount } from '../../src/bridge/mount.ts';
+import { type Mount, type MountStats, mount } from '../../src/bridge/mount.ts';
 import type { GivenSettings } from '../../src/bridge/settings.ts';
-import { connection } from '../../src/fuse/connection.ts';
+import { type Connection, connection } from '../../src/fuse/connection.ts';
 import { findMount } from '../../src/fuse/mountinfo.ts';
 import { fusectl } from './fusectl.ts';
 import { removeTempDir } from './tempdir.ts';
@@ -21,6 +21,33 @@ export interface Mounted {
   end(): Promise<void>;
 }
 
+/** The leak check, for whoever can tell what a mount counts. */
+export async function nothingLeft(stats: () => MountStats | Promise<MountStats>, kernel: Connection): Promise<void> {
+  // the kernel's own references to what it has cached; releases and forgets come after it, in their own time
+  if (process.getuid?.() === 0) {
+    await until('the kernel to forget every file', async () => {
+      await writeFile('/proc/sys/vm/drop_caches', '2');
+      const { nodes, handles } = await stats();
+      return nodes === 1 && handles === 0;
+    });
+  }
+  await until('every request to be over', async () => {
+    const { client } = await stats();
+    return client.tags === 0 && client.reserveTags === 0 && client.fids.quarantine === 0;
+  });
+  const { client, fuse, users } = await stats();
+  expect(client).toMatchObject({
+    tags: 0,
+    reserveTags: 0,
+    queued: 0,
+    quarantine: 0,
+    fids: { quarantine: 0, live: users },
+    pool: { inUse: 0, waiting: 0 },
+  });
+  expect(fuse).toMatchObject({ inFlight: 0, slabsLent: 0 });
+  expect(await kernel.waiting()).toBe(0);
+}
+
 /** Mounts on `dir`/mnt. */
 export async function mounted(dir: string, settings: Omit<GivenSettings, 'mountpoint'>): Promise<Mounted> {
   const mountpoint = join(dir, 'mnt');
@@ -31,30 +58,7 @@ export async function mounted(dir: string, settings: Omit<GivenSettings, 'mountp
   await fusectl();
   const kernel = connection(info.minor);
 
-  async function checkLeaks(): Promise<void> {
-    // the kernel's own references to what it has cached; releases and forgets come after it, in their own time
-    if (process.getuid?.() === 0) {
-      await until('the kernel to forget every file', async () => {
-        await writeFile('/proc/sys/vm/drop_caches', '2');
-        return live.stats().nodes === 1 && live.stats().handles === 0;
-      });
-    }
-    await until('every request to be over', () => {
-      const { client } = live.stats();
-      return client.tags === 0 && client.reserveTags === 0 && client.fids.quarantine === 0;
-    });
-    const { client, fuse, users } = live.stats();
-    expect(client).toMatchObject({
-      tags: 0,
-      reserveTags: 0,
-      queued: 0,
-      quarantine: 0,
-      fids: { quarantine: 0, live: users },
-      pool: { inUse: 0, waiting: 0 },
-    });
-    expect(fuse).toMatchObject({ inFlight: 0, slabsLent: 0 });
-    expect(await kernel.waiting()).toBe(0);
-  }
+  const checkLeaks = () => nothingLeft(() => live.stats(), kernel);
 
   return {
     mount: live,
