@@ -11,8 +11,8 @@ export default defineConfig({
       {
         test: {
           name: 'pure',
-          include: ['test/{unit,protocol}/**/*.test.ts'],
-          exclude: ['test/unit/cli/command-*.test.ts'],
+          include: ['test/{unit,protocol,corners}/**/*.test.ts'],
+          exclude: ['test/unit/cli/command-*.test.ts', 'test/corners/mounted-*.test.ts'],
           pool: 'forks',
           testTimeout: 30 * SECOND,
         },
@@ -20,7 +20,11 @@ export default defineConfig({
       {
         test: {
           name: 'system',
-          include: ['test/{mount,interop,posix}/**/*.test.ts', 'test/unit/cli/command-*.test.ts'],
+          include: [
+            'test/{mount,interop,posix}/**/*.test.ts',
+            'test/unit/cli/command-*.test.ts',
+            'test/corners/mounted-*.test.ts',
+          ],
           pool: 'forks',
           globalSetup: ['test/support/build.ts'],
           fileParallelism: false,

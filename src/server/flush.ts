@@ -2,7 +2,7 @@
 //
 //   oldtag is ...                      Tflush is answered ...
 //   unknown, finished, or its own      at once
-//   another Tflush                     at once; the other is answered in its turn all the same
+//   another Tflush, one that waits     right behind the answer to that: its tag is free with this one
 //   queued (nothing has happened)      at once, and the request is dropped without a reply
 //   running                            after the request has ended; its AbortSignal is fired
 //
@@ -44,11 +44,17 @@ export interface FlushCounts {
   suppressed: number;
 }
 
-/** Stands in the table for a Tflush that waits: its tag is taken, and flushing it changes nothing. */
-const FLUSH = Symbol('a Tflush that waits');
+/** Stands in the table for a Tflush that waits: its tag is taken, and what flushes it waits for the same request. */
+class Waiting {
+  readonly target: Request;
+
+  constructor(target: Request) {
+    this.target = target;
+  }
+}
 
 export class Requests {
-  readonly #byTag = new Map<number, Request | typeof FLUSH>();
+  readonly #byTag = new Map<number, Request | Waiting>();
   readonly #answerFlush: (tag: number) => void;
   readonly #counts: FlushCounts;
   /** Aborted when the session ends. */
@@ -90,8 +96,9 @@ export class Requests {
   flush(tag: number, oldtag: number): void {
     if (this.#byTag.has(tag)) throw new ProtocolError(`Tflush tag ${tag}: that tag is outstanding`);
     this.#counts.received++;
-    const target = this.#byTag.get(oldtag);
-    if (target === undefined || target === FLUSH) {
+    const found = this.#byTag.get(oldtag);
+    const target = found instanceof Waiting ? found.target : found;
+    if (target === undefined) {
       this.#answerFlush(tag);
     } else if (target.state === 'queued') {
       this.#counts.dropped++;
@@ -99,7 +106,7 @@ export class Requests {
       this.#answerFlush(tag);
     } else {
       this.#counts.aborted++;
-      this.#byTag.set(tag, FLUSH);
+      this.#byTag.set(tag, new Waiting(target));
       if (target.flushes === undefined) target.flushes = [tag];
       else target.flushes.push(tag);
       target.abort();
@@ -133,7 +140,7 @@ export class Requests {
     this.#ended = true;
     this.over.abort();
     for (const request of [...this.#byTag.values()]) {
-      if (request === FLUSH) continue;
+      if (request instanceof Waiting) continue;
       if (request.state === 'queued') this.#drop(request);
       else request.abort();
     }

@@ -91,18 +91,6 @@ describe.each(DIALECT_NAMES)('%s', (version) => {
       expect(raw.log).toEqual([`${LOOKED} ${tag}`, `Rflush ${flush}`]);
     });
 
-    test('a Tflush, one that waits', async () => {
-      tree.heeds = false;
-      const tag = raw.send('Tread', { fid: file, ...READ });
-      const first = raw.send('Tflush', { oldtag: tag });
-      const second = raw.send('Tflush', { oldtag: first });
-      await raw.reply(second);
-      expect(raw.log).toEqual([`Rflush ${second}`]);
-      (await tree.next('read')).cancelled();
-      await raw.reply(first);
-      expect(raw.log).toEqual([`Rflush ${second}`, `Rflush ${first}`]);
-    });
-
     test('whatever else is running', async () => {
       const tags = Array.from({ length: 50 }, () => raw.send('Tread', { fid: file, ...READ }));
       await raw.settle();
@@ -131,6 +119,18 @@ describe.each(DIALECT_NAMES)('%s', (version) => {
       expect(raw.arrived).toEqual([]);
       (await tree.next('read')).cancelled();
       await raw.reply(flush);
+    });
+
+    test('is answered ahead of the Rflush of a Tflush of its Tflush', async () => {
+      tree.heeds = false;
+      const tag = raw.send('Tread', { fid: file, ...READ });
+      const first = raw.send('Tflush', { oldtag: tag });
+      const second = raw.send('Tflush', { oldtag: first });
+      const third = raw.send('Tflush', { oldtag: second });
+      await raw.settle();
+      (await tree.next('read')).succeed(text);
+      await raw.reply(third);
+      expect(raw.log.slice(-4)).toEqual([`Rread ${tag}`, ...[first, second, third].map((flush) => `Rflush ${flush}`)]);
     });
 
     test('that succeeds all the same is answered, ahead of the Rflush', async () => {

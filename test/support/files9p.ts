@@ -103,6 +103,27 @@ export class Files9p {
     this.#server.reply(message.tag, `R${message.type.slice(1)}` as MessageName, reply(message));
   }
 
+  /** Answers in the test's own words. */
+  say<N extends RequestName>(message: Of<N>, body: Body<ReplyTo<N>>): true {
+    const { tag, type } = message as Message;
+    this.#server.reply(tag, `R${type.slice(1)}` as MessageName, body as Body<MessageName>);
+    return true;
+  }
+
+  /** An Rxattrwalk of another size than usual. */
+  xattr(message: Of<'Txattrwalk'>, size: number): true {
+    this.#at(message.newfid, ROOT);
+    return this.say(message, { size });
+  }
+
+  /** From now on every name that it has not met is a file of this qid.path. */
+  collide: bigint | undefined;
+
+  /** A fid whose clunk the test has answered itself. */
+  forget(fid: number): void {
+    this.#gone(fid);
+  }
+
   refuse(message: Message, ecode: number): void {
     this.#server.reply(message.tag, 'Rlerror', { ecode });
   }
@@ -126,7 +147,7 @@ export class Files9p {
   #qid(name: string): Qid {
     let path = this.#paths.get(name);
     if (path === undefined) {
-      path = BigInt(this.#paths.size + 2);
+      path = this.collide ?? BigInt(this.#paths.size + 2);
       this.#paths.set(name, path);
     }
     return { type: name.startsWith('d') ? QTDIR : 0, version: 0, path };

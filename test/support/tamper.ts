@@ -18,7 +18,7 @@ export interface TamperProxy {
 }
 
 /** Calls `each` with every whole frame of a stream. */
-function frames(socket: Socket, each: (frame: Buffer) => void): void {
+export function frames(socket: Socket, each: (frame: Buffer) => void): void {
   let rest = Buffer.alloc(0);
   socket.on('data', (chunk: Buffer) => {
     rest = Buffer.concat([rest, chunk]);

@@ -1,0 +1,70 @@
+// The corners of the protocol that are easy to get wrong, by short titles, and the files beside this one that show them: each
+// has a test there whose own title begins with the corner's. Where nothing can show one, it says why.
+
+export interface Corner {
+  readonly title: string;
+  /** Files, without .test.ts. */
+  readonly shown: readonly string[];
+}
+
+const in_ = (title: string, ...shown: string[]): Corner => ({ title, shown });
+
+export const CORNERS: readonly Corner[] = [
+  in_('Walk > 16 names', 'fids', 'mounted-wire'),
+  in_('Failure in a later chunk', 'fids'),
+  in_('Partial walk', 'fids'),
+  in_('Walk error on first name', 'fids'),
+  in_('Cloning/walking an open fid', 'mounted-wire'),
+  in_('Tunlinkat with an open dirfid', 'mounted-wire'),
+  in_('Tlcreate/Tcreate replaces fid', 'mounted-wire', 'mounted-odd'),
+  in_('Tremove always clunks, even on error', 'fids'),
+  in_('Tclunk errors', 'fids'),
+  in_('fid number reuse races', 'fids', 'mounted-wire'),
+  in_('Tflush: no Rerror ever; Rflush answers all earlier flushes; server may answer only the last', 'flushes'),
+  in_('Reply before Rflush must be honoured', 'flushes'),
+  in_('Tflush of Tflush, of own tag, of unknown tag', 'flushes', 'mounted-wire'),
+  in_('Rflush may be delayed for ever', 'flushes'),
+  in_('Rflush vs Rread ordering', 'flushes'),
+  in_('Duplicate/unknown tag in a reply', 'flushes'),
+  in_('Version negotiation', 'messages'),
+  in_('Tversion aborts everything', 'flushes'),
+  in_('msize', 'messages'),
+  in_('msize vs I/O size', 'messages', 'mounted-wire'),
+  in_('Reply size exactly msize', 'messages'),
+  in_('iounit 0', 'operations'),
+  in_('Short reads/writes', 'operations', 'mounted-odd'),
+  in_('Length 0 synthetic files', 'mounted-odd'),
+  in_('Readdir 9P2000/.u', 'mounted-odd'),
+  in_('Readdir .L', 'operations'),
+  in_('9pfuse "double entry" bug', 'mounted-wire'),
+  in_('Rlerror vs Rerror', 'messages'),
+  in_('Error numbers', 'messages'),
+  in_('NOTAG / NOFID / NONUNAME', 'messages', 'mounted-wire'),
+  in_('access=user semantics', 'mounted-wire'),
+  in_('gid in create messages', 'mounted-wire'),
+  in_('getattr mask', 'operations'),
+  in_('setattr time bits', 'operations', 'mounted-wire'),
+  in_('setattr via fid', 'operations'),
+  in_(`wstat "don't touch"`, 'messages'),
+  in_('unlinkat -> remove fallback', 'operations'),
+  in_('renameat -> rename -> wstat', 'operations', 'mounted-wire'),
+  in_('No RENAME_NOREPLACE/EXCHANGE in .L', 'operations', 'mounted-wire'),
+  in_('qid.version as cache validator', 'operations'),
+  in_('qid.path uniqueness', 'operations', 'mounted-odd'),
+  in_('Tlock', 'operations'),
+  in_('Tgetlock', 'messages'),
+  in_('xattr', 'operations'),
+  in_('Tfsync', 'messages'),
+  in_('Tlopen flags', 'messages', 'mounted-wire'),
+  in_('mknod majors', 'messages', 'mounted-wire'),
+  in_('.u extension string', 'messages'),
+  in_('statfs', 'operations'),
+  in_('max names', 'mounted-wire', 'mounted-odd'),
+  in_('names from server', 'mounted-odd'),
+  in_('Async clunk', 'fids', 'mounted-wire'),
+  in_('Unknown message replies', 'operations'),
+  in_('Half-sent frame on cancel', 'flushes'),
+  in_('Hang-up cleanup (server)', 'flushes'),
+  in_('open of O_TRUNC/O_CREAT race', 'mounted-wire', 'mounted-odd'),
+  in_('timestamps', 'operations', 'mounted-wire'),
+];
