@@ -84,5 +84,7 @@ export function toChange(set: SetAttr, { uids, gids, showUid, showGid, chownIgno
 export function sameContent(a: FileStat, b: FileStat): boolean {
   // a version of 0 is no validator: most servers never move it
   if (a.qid.version !== 0 && b.qid.version !== 0 && a.qid.version !== b.qid.version) return false;
-  return a.size === b.size && a.mtime === b.mtime && a.mtimeNsec === b.mtimeNsec;
+  // with ctime: whoever writes a file may set its mtime back (cp -p, rsync -t)
+  const sameTimes = a.mtime === b.mtime && a.mtimeNsec === b.mtimeNsec;
+  return a.size === b.size && sameTimes && a.ctime === b.ctime && a.ctimeNsec === b.ctimeNsec;
 }

@@ -14,7 +14,7 @@ import { inoOf, S_ISGID } from '../attrs.ts';
 import { type Bridge, withoutSignal } from '../bridge.ts';
 import type { OpenDirectory } from '../handles.ts';
 import type { Node } from '../nodes.ts';
-import { checkName } from './walk.ts';
+import { checkName, isTooLong } from './walk.ts';
 
 /** Bytes of entries asked for at once. */
 const READ_AHEAD = 64 * 1024;
@@ -71,7 +71,9 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
   }
 
   function isSeen(parent: Node, name: string | undefined): boolean {
-    return name !== undefined && fs.nodes.child(parent, name)?.aside === undefined;
+    // the kernel would list a longer one, and nobody could open it
+    if (name === undefined || isTooLong(name)) return false;
+    return fs.nodes.child(parent, name)?.aside === undefined;
   }
 
   async function remove(ctx: RequestContext, parentId: Node['id'], name: string, directory: boolean): Promise<void> {

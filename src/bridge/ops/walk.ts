@@ -9,9 +9,12 @@ import type { Bridge } from '../bridge.ts';
 const NAME_MAX = 255;
 
 export function checkName(name: string): void {
-  // one character is at most three bytes here, so that most names need no count
-  if (name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX)
-    throw new ErrnoError(errno.ENAMETOOLONG, 'name');
+  if (isTooLong(name)) throw new ErrnoError(errno.ENAMETOOLONG, 'name');
+}
+
+/** One character is at most three bytes here, so that most names need no count. */
+export function isTooLong(name: string): boolean {
+  return name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX;
 }
 
 export function walkOps(fs: Bridge): Pick<Operations, 'lookup' | 'forget'> {

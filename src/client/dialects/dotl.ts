@@ -9,6 +9,7 @@ import type { RecordLock } from '../../common/locktable.ts';
 import { AT_REMOVEDIR, GETATTR, OPEN, QT, SETATTR } from '../../wire/p9/constants.ts';
 import { readDirents } from '../../wire/p9/types.ts';
 import type { Fid } from '../fids.ts';
+import { completed } from './attributes.ts';
 import { readBlock } from './block.ts';
 import type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange, Time } from './dialect.ts';
 import type { DotLCalls } from './dotl-calls.ts';
@@ -79,7 +80,7 @@ export class DotL implements Dialect {
       reply.ctimeNsec %= NSEC;
     }
     fid.qid = reply.qid;
-    return reply;
+    return (reply.valid & GETATTR.BASIC) === GETATTR.BASIC ? reply : completed(reply);
   }
 
   async change(fid: Fid, change: StatChange, signal?: AbortSignalLike): Promise<void> {
@@ -199,6 +200,9 @@ export class DotL implements Dialect {
     const file = await this.walk(from, [oldname], signal);
     try {
       await this.#calls.rename(file, to, newname, signal);
+    } catch (error) {
+      // there is no third way; mv copies where it is told so
+      throw isMissing(error) ? new ErrnoError(errno.EXDEV, 'the server renames nothing') : error;
     } finally {
       this.#calls.clunk(file);
     }
