@@ -6,7 +6,7 @@ import type { Session } from '../client/session.ts';
 import type { Logger } from '../common/log.ts';
 import { serveDevice } from '../fuse/drivers/device.ts';
 import { serveFuseNative } from '../fuse/drivers/fuse-native.ts';
-import type { MountOptions } from '../fuse/mount.ts';
+import type { MountOptions, UnmountOptions } from '../fuse/mount.ts';
 import type { Operations } from '../fuse/operations.ts';
 import type { SessionEnd, SessionStats } from '../fuse/session.ts';
 import { MAX_PAGES, PAGE } from '../wire/fuse/constants.ts';
@@ -18,7 +18,7 @@ import type { MountSettings } from './settings.ts';
 export interface Served {
   readonly mountpoint: string;
   readonly done: Promise<SessionEnd>;
-  unmount(options?: { lazy?: boolean }): Promise<SessionEnd>;
+  unmount(options?: UnmountOptions): Promise<SessionEnd>;
   stats(): SessionStats;
   /** Makes the kernel ask for the node's attributes again. */
   expireAttr(node: Node): Promise<unknown>;

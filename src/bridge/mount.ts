@@ -7,6 +7,7 @@ import type { FileStat } from '../client/dialects/dialect.ts';
 import { connect, type Session } from '../client/session.ts';
 import { ConfigError, ConnectionError, ErrnoError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
+import type { UnmountOptions } from '../fuse/mount.ts';
 import type { SessionEnd, SessionStats } from '../fuse/session.ts';
 import { formatAddress } from '../transport/address.ts';
 import { VERSION } from '../wire/p9/constants.ts';
@@ -38,8 +39,11 @@ export interface Mount {
   readonly mountpoint: string;
   /** How it ended, by whoever's hand; never rejects. */
   readonly done: Promise<MountEnd>;
-  /** Rejects with ConfigError when the mount is busy; `lazy` does not fail. */
-  unmount(options?: { lazy?: boolean }): Promise<MountEnd>;
+  /**
+   * Rejects with ConfigError when the mount is busy; `lazy` does not fail. `detached` is called when nobody new can enter,
+   * which may be long before the end.
+   */
+  unmount(options?: UnmountOptions): Promise<MountEnd>;
   stats(): MountStats;
 }
 

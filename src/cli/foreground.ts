@@ -9,6 +9,9 @@ import { Abort } from '../common/abort.ts';
 import { ConfigError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { usersOf } from '../fuse/busy.ts';
+import { deferred, within } from '../fuse/deadline.ts';
+import { FS_TYPE } from '../fuse/mount.ts';
+import { findMount } from '../fuse/mountinfo.ts';
 import { complain, EXIT } from './report.ts';
 
 /** How long a broken daemon may take to detach its mount before it ends anyway. */
@@ -19,7 +22,8 @@ type State =
   | { kind: 'starting' }
   | { kind: 'live'; mount: Mount }
   | { kind: 'unmounting'; mount: Mount }
-  | { kind: 'detached' };
+  /** `away` settles when it is out of the tree. */
+  | { kind: 'detached'; away: Promise<void> };
 
 interface Watch {
   /** Called when the mount is live and its root answered. */
@@ -40,8 +44,9 @@ export async function runMount(settings: MountSettings, { live, logger }: Watch)
   cut.catch(() => undefined); // a bug during the start is reported by what it broke
 
   const detach = async (mounted: Mount) => {
-    state = { kind: 'detached' };
-    await mounted.unmount({ lazy: true });
+    const away = deferred<void>();
+    state = { kind: 'detached', away: away.promise };
+    await mounted.unmount({ lazy: true, detached: away.resolve });
   };
   const unmount = async (mounted: Mount) => {
     state = { kind: 'unmounting', mount: mounted };
@@ -50,8 +55,7 @@ export async function runMount(settings: MountSettings, { live, logger }: Watch)
     } catch (error) {
       if (state.kind !== 'unmounting') return; // detached meanwhile
       if (!(error instanceof ConfigError)) throw error;
-      const users = (await usersOf(mounted.mountpoint)).join(', ');
-      complain(`${mounted.mountpoint} is busy${users === '' ? '' : `, in use by ${users}`}: detached all the same`);
+      complain(await whyNot(mounted.mountpoint));
       await detach(mounted);
     }
   };
@@ -70,7 +74,8 @@ export async function runMount(settings: MountSettings, { live, logger }: Watch)
       case 'unmounting':
         return void detach(state.mount).catch(trouble);
       case 'detached':
-        return cutOff(EXIT.ok);
+        // not in such a hurry that a stale mount is left
+        return void within(state.away, LAST_DEADLINE, () => {}).then(() => cutOff(EXIT.ok));
     }
   };
   // a daemon that dies with its mount in place leaves a stale one: "Transport endpoint is not connected"
@@ -112,6 +117,15 @@ export async function runMount(settings: MountSettings, { live, logger }: Watch)
     process.off('SIGUSR2', tellStats);
     for (const signal of SIGNALS) process.off(signal, onSignal);
   }
+}
+
+/** What is told of a mount that cannot just be unmounted. */
+async function whyNot(mountpoint: string): Promise<string> {
+  const isLinux = process.platform === 'linux';
+  if (isLinux && (await findMount(mountpoint))?.type !== FS_TYPE)
+    return `${mountpoint} was detached before: its users are cut off`;
+  const users = (await usersOf(mountpoint)).join(', ');
+  return `${mountpoint} is busy${users === '' ? '' : `, in use by ${users}`}: detached all the same`;
 }
 
 /** Nothing cuts off a mount that is not live yet; only a bug ends that wait early. */

@@ -40,6 +40,13 @@ export interface MountOptions {
   logger?: Logger;
 }
 
+/** How a driver ends its mount. */
+export interface UnmountOptions {
+  lazy?: boolean;
+  /** Called when nobody new can enter; those who are in may still have to be waited for. */
+  detached?: () => void;
+}
+
 export interface DeviceMount {
   /** The open /dev/fuse; whoever takes it closes it. */
   fd: number;

@@ -2,16 +2,12 @@
 // and what went over the wire, against the table of support/signals.ts. Here every operation, signal, fault and mode, but
 // not all with all; NINEFS_SIGNALS=all does the whole product (scripts/soak-signals), and says how fast killed ones go.
 
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
 import { afterAll, describe, expect, it } from 'vitest';
 import { faultsTree, type Serving, serve } from '../../src/server/server.ts';
 import { connectSocket } from '../../src/transport/socket.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
-import { python } from '../support/posix.ts';
 import { Raw9p } from '../support/raw9p.ts';
 import {
   type Expected,
@@ -30,6 +26,7 @@ import {
 } from '../support/signals.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 import { until } from '../support/until.ts';
+import { type Counts, countsOf, type Outcome, Victims } from '../support/victims.ts';
 
 const GRACE = 400;
 const FLUSH_TIMEOUT = 1000;
@@ -42,52 +39,6 @@ interface Cell {
   fault: Fault;
 }
 
-interface Outcome {
-  pid?: number;
-  ret?: number;
-  errno?: string | null;
-  handled?: number;
-  broken?: string;
-  signal?: string | null;
-  /** performance.now() of its last line. */
-  ended?: number;
-}
-
-/** The processes of one round. */
-class Victims {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  readonly outcomes: Outcome[] = [];
-
-  constructor() {
-    const script = join(import.meta.dirname, '../support/victims.py');
-    this.#child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'], cwd: '/' });
-    createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      const { id, exit, ...said } = JSON.parse(line) as Outcome & { id: number; exit?: number };
-      const outcome = this.outcomes[id];
-      if (outcome === undefined) return;
-      Object.assign(outcome, said);
-      // the call's end is what counts: a process that exits may have to wait for its locks to be released
-      if (said.ret !== undefined || exit !== undefined) outcome.ended ??= performance.now();
-    });
-  }
-
-  say(order: object): void {
-    this.#child.stdin.write(`${JSON.stringify(order)}\n`);
-  }
-
-  make(id: number, op: Operation, path: string, signal: Signal): void {
-    this.outcomes[id] = {};
-    const handler = signal.handler === undefined ? null : signal.signal;
-    this.say({ id, op, path, handler, restart: signal.handler === 'restart' });
-  }
-
-  async end(): Promise<void> {
-    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.stdin.end();
-    await ended;
-  }
-}
-
 /** Where the message of an operation misbehaves, and the file to try it on there. */
 function placeOf({ op, fault }: Cell): { name: string; path: string } {
   if (op === 'read' || op === 'write') {
@@ -96,30 +47,6 @@ function placeOf({ op, fault }: Cell): { name: string; path: string } {
   }
   const name = `ops/${fault === 'slow' ? `slow,${SLOW}` : fault}/${MESSAGE[op]}`;
   return { name, path: op === 'readdir' ? `${name}/dir` : `${name}/file` };
-}
-
-interface Counts {
-  requests: number;
-  flushed: number;
-  performed: number;
-}
-
-/** What the server has counted, by place; asked for through the protocol, on a connection of its own. */
-async function countsOf(raw: Raw9p): Promise<Map<string, Counts>> {
-  const fid = await raw.open('counters/faults');
-  let text = '';
-  for (;;) {
-    const part = await raw.read(fid, text.length);
-    if (part.length === 0) break;
-    text += part.toString();
-  }
-  await raw.clunk(fid);
-  const counts = new Map<string, Counts>();
-  for (const line of text.trim().split('\n')) {
-    const [name = '', , requests, , flushed, , performed] = line.split(' ');
-    counts.set(name, { requests: Number(requests), flushed: Number(flushed), performed: Number(performed) });
-  }
-  return counts;
 }
 
 /** Settles when each of them waits at the server. */

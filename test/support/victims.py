@@ -57,7 +57,41 @@ def ready(op, path):
         return lambda: libc.fcntl(fd, 7, lock)
     if op == 'getxattr':
         return lambda: libc.getxattr(name, b'user.ninefs', buffer, 100)
+    if op == 'chmod':
+        return lambda: libc.chmod(name, 0o600)
+    if op == 'statfs':
+        return lambda: libc.statfs(name, buffer)
+    if op == 'mkdir':
+        return lambda: libc.mkdir(name + b'.new', 0o755)
+    if op == 'mknod':
+        return lambda: libc.mkfifo(name + b'.new', 0o644)
+    if op == 'symlink':
+        return lambda: libc.symlink(b'file', name + b'.new')
+    if op == 'readlink':
+        return lambda: libc.readlink(name, buffer, 100)
+    if op == 'link':
+        return lambda: libc.link(name, name + b'.new')
+    if op == 'GETLK':
+        fd = os.open(path, os.O_RDWR)
+        lock = ctypes.create_string_buffer(struct.pack('hhqqi4x', 1, 0, 0, 0, 0))
+        return lambda: libc.fcntl(fd, 5, lock)
+    if op == 'setxattr':
+        return lambda: libc.setxattr(name, b'user.new', b'value', 5, 0)
+    if op == 'open and close':
+        return lambda: libc.close(libc.open(name, os.O_RDONLY))
+    if op == 'read all':
+        fd = os.open(path, os.O_RDONLY)
+        return lambda: read_all(fd)
     raise ValueError(op)
+
+
+def read_all(fd):
+    total = 0
+    while True:
+        count = libc.read(fd, buffer, len(buffer))
+        if count <= 0:
+            return count if count < 0 else total
+        total += count
 
 
 def victim(out, order):

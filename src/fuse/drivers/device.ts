@@ -5,7 +5,8 @@ import { ConfigError } from '../../common/errors.ts';
 import { silent } from '../../common/log.ts';
 import { within } from '../deadline.ts';
 import { defaults, type Negotiated } from '../init.ts';
-import { type MountOptions, mountDevice, raiseReadahead, unmount } from '../mount.ts';
+import { type MountOptions, mountDevice, raiseReadahead, type UnmountOptions, unmount } from '../mount.ts';
+import { findMount } from '../mountinfo.ts';
 import { FuseSession, type SessionEnd, type SessionOptions } from '../session.ts';
 
 /** The kernel sends INIT while mount(2) runs. */
@@ -28,9 +29,9 @@ export interface Served {
   readonly done: Promise<SessionEnd>;
   /**
    * Unmounts and waits for the end. Rejects with ConfigError when the mount is busy, and goes on serving. `lazy` does not
-   * fail: it detaches, gives users a moment, then aborts what they wait for.
+   * fail: it detaches, where nobody has done so before, gives users a moment, then aborts what they wait for.
    */
-  unmount(options?: { lazy?: boolean }): Promise<SessionEnd>;
+  unmount(options?: UnmountOptions): Promise<SessionEnd>;
 }
 
 export async function serveDevice({ mount, ...options }: ServeOptions): Promise<Served> {
@@ -55,8 +56,11 @@ export async function serveDevice({ mount, ...options }: ServeOptions): Promise<
     mountpoint,
     connection,
     done: session.done,
-    async unmount({ lazy = false } = {}) {
-      await unmount(mountpoint, { lazy });
+    async unmount({ lazy = false, detached } = {}) {
+      // what is mounted there after somebody else's umount -l is not ours
+      if ((await findMount(mountpoint))?.minor === connection) await unmount(mountpoint, { lazy });
+      else if (!lazy) throw new ConfigError(`${mountpoint} is detached already`, 1);
+      detached?.();
       // The kernel ends the session with the last user; after a lazy unmount there may be some for ever.
       if (!lazy) return session.done;
       const late = Symbol();

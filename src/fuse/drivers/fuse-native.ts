@@ -9,7 +9,7 @@ import { clampErrno, errno, errnoName } from '../../common/errno.ts';
 import { ConfigError, ConnectionError, ErrnoError, ProtocolError } from '../../common/errors.ts';
 import { type Logger, silent } from '../../common/log.ts';
 import { deferred, within } from '../deadline.ts';
-import type { MountOptions } from '../mount.ts';
+import type { MountOptions, UnmountOptions } from '../mount.ts';
 import type { Operations, RequestContext } from '../operations.ts';
 import type { SessionEnd, SessionStats } from '../session.ts';
 import { type Binding, fuseNative, type NativeHandler, OPERATIONS } from './fuse-native/binding.ts';
@@ -40,7 +40,7 @@ export interface FuseNativeMount {
   readonly mountpoint: string;
   readonly done: Promise<SessionEnd>;
   readonly stats: SessionStats;
-  unmount(options?: { lazy?: boolean }): Promise<SessionEnd>;
+  unmount(options?: UnmountOptions): Promise<SessionEnd>;
 }
 
 /** What the addon writes into and knows by address alone; libfuse's threads may outlive their mount. */
@@ -173,9 +173,10 @@ export async function serveFuseNative(options: FuseNativeOptions): Promise<FuseN
     mountpoint: place.mountpoint,
     done,
     stats,
-    async unmount({ lazy = false } = {}) {
+    async unmount({ lazy = false, detached } = {}) {
       if (ended !== undefined) return ended;
       await place.unmount(lazy);
+      detached?.();
       const late = Symbol();
       const over = await within<SessionEnd | typeof late>(done, lazy ? LAZY_MS : INIT_MS, () => late);
       if (over !== late) return over;
