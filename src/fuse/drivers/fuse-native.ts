@@ -16,6 +16,7 @@ import { type Binding, fuseNative, type NativeHandler, OPERATIONS } from './fuse
 import { type Callback, callbacks } from './fuse-native/callbacks.ts';
 import { type Host, hostErrno, thisHost } from './fuse-native/forms.ts';
 import { type Keeping, libfuseOptions } from './fuse-native/options.ts';
+import { Pace } from './fuse-native/pace.ts';
 import { linuxPlace, macPlace, type Place } from './fuse-native/place.ts';
 
 const INIT_MS = 10_000;
@@ -67,6 +68,7 @@ export async function serveFuseNative(options: FuseNativeOptions): Promise<FuseN
   };
   const ready = deferred<void>();
   const idle: (() => void)[] = [];
+  const pace = new Pace();
   let unique = 0;
 
   /** libfuse knows who calls, and the addon does not tell: everybody is the one who mounted. */
@@ -90,12 +92,13 @@ export async function serveFuseNative(options: FuseNativeOptions): Promise<FuseN
     return (native, _op, ...args) => {
       stats.requests++;
       stats.inFlight++;
+      pace.came();
       const started = performance.now();
       const answer = (result: number, extras: readonly unknown[]): void => {
         stats.inFlight--;
         stats.replies++;
         if (result < 0) stats.errors++;
-        signal(native, result, ...extras);
+        pace.answer(() => signal(native, result, ...extras));
         if (stats.inFlight === 0) for (const tell of idle.splice(0)) tell();
         if (!logger.isLevelEnabled('trace')) return;
         const ms = Math.round((performance.now() - started) * 1000) / 1000;
