@@ -24,7 +24,7 @@ const TIME = { NOW: 2 ** 30 - 1, OMIT: 2 ** 30 - 2 } as const;
 const OPEN_FLAGS = OPEN.ACCMODE | OPEN.TRUNC | OPEN.APPEND | OPEN.DSYNC | OPEN.SYNC;
 const AT_REMOVEDIR = 0x200;
 /** Somebody who makes and removes a name in turns must not hold the server up. */
-const CREATE_TRIES = 8;
+const CREATE_TRIES = 64;
 /** More than a target may have (PATH_MAX), so that a cut one would show. */
 const target = Buffer.allocUnsafeSlow(4097);
 
