@@ -10,7 +10,9 @@ export {
   type GivenSettings,
   type InterruptMode,
   type MountSettings,
+  type VersionChoice,
 } from './bridge/settings.ts';
+export { type AccountFiles, Accounts } from './client/accounts.ts';
 export type { ConnectionStats } from './client/connection.ts';
 export type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange } from './client/dialects/dialect.ts';
 export type { Fid } from './client/fids.ts';

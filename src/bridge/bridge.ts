@@ -237,7 +237,7 @@ export function firstOpen(node: Node): Fid | undefined {
 }
 
 /** What servers say to a chown that they do not allow, or cannot carry out. */
-function isRefusal(error: unknown): boolean {
+export function isRefusal(error: unknown): boolean {
   return error instanceof ErrnoError && refusals.has(error.errno);
 }
 

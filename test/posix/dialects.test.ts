@@ -88,7 +88,7 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(modes
     });
 
     posixSuite('POSIX', () => live.mountpoint, { exclude: resolve(import.meta.dirname, 'exclude', exclude) });
-    workloadSuite('work', () => ({ dir: live.mountpoint }), { scale: 0.1, except });
+    workloadSuite('work', () => ({ dir: live.mountpoint }), { scale: 0.05, except });
 
     it('leaks nothing', () => live.checkLeaks());
   },

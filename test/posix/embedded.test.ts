@@ -16,7 +16,7 @@ import { until } from '../support/until.ts';
 const modes: { tree: 'memory' | 'host'; cache: CacheMode; access: AccessMode }[] = [
   { tree: 'memory', cache: 'auto', access: 'user' },
   { tree: 'memory', cache: 'none', access: 'client' },
-  { tree: 'memory', cache: 'loose', access: 'client' },
+  { tree: 'memory', cache: 'loose', access: 'user' },
   { tree: 'host', cache: 'auto', access: 'user' },
   { tree: 'host', cache: 'none', access: 'client' },
 ];

@@ -6,6 +6,7 @@ import * as ninefs from '../../src/index.ts';
 test('the public surface is this, and changes on purpose only', () => {
   expect(Object.keys(ninefs).sort()).toEqual([
     'Abort',
+    'Accounts',
     'CancelledError',
     'ConfigError',
     'ConnectionError',

@@ -7,7 +7,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { isDirectory, S_IFMT, S_IFREG, shownMode, toChange } from '../attrs.ts';
-import { type Bridge, firstOpen, isGone, withoutSignal } from '../bridge.ts';
+import { type Bridge, firstOpen, isGone, isRefusal, withoutSignal } from '../bridge.ts';
 import type { Node } from '../nodes.ts';
 import { shownSpace, unknownSpace } from '../space.ts';
 
@@ -16,6 +16,37 @@ const X_OK = 1;
 export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 'statfs' | 'access'> {
   function openFid(fh: FileHandle | undefined): Fid | undefined {
     return fs.handles.find(fh)?.fid;
+  }
+
+  /**
+   * With write-back the kernel says itself when a file was written, cut or touched. Who may write a file and does not own it
+   * may set no times but to now: this is what is left to be asked for then, the server's clock being as good. Undefined:
+   * the time was somebody's own wish.
+   */
+  function withoutKernelsTime(set: Parameters<Operations['setattr']>[2], change: StatChange): StatChange | undefined {
+    if (fs.policy.mode !== 'loose' || typeof change.mtime !== 'object') return undefined;
+    const { mtime: _, ...rest } = change;
+    if (change.atime === 'now') return { ...rest, mtime: 'now' };
+    return change.atime === undefined && (set.size !== undefined || set.fh !== undefined) ? rest : undefined;
+  }
+
+  /** Through `open` where that is given and the server finds the file by it. */
+  async function apply(ctx: RequestContext, node: Node, open: Fid | undefined, change: StatChange): Promise<void> {
+    if (Object.keys(change).length === 0) return;
+    try {
+      await fs.change(open ?? (await fs.fid(ctx, node)), change, ctx.signal);
+    } catch (error) {
+      // diod 1.0 looks an open file up by its old name: after a rename the node's own fid still reaches it
+      if (!isGone(error)) throw error;
+      if (!node.isUnlinked) {
+        if (open === undefined) throw error;
+        await fs.change(await fs.fid(ctx, node), change, ctx.signal);
+      } else {
+        // nobody else can see a file without a name: what only shows in its attributes is kept here
+        if (change.size !== undefined) throw error;
+        node.stat = changed(node.stat, change);
+      }
+    }
   }
 
   async function setattr(ctx: RequestContext, node: Node, set: Parameters<Operations['setattr']>[2]) {
@@ -30,21 +61,12 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
     if (set.killSuidGid && set.mode === undefined && !isDirectory(node.stat)) {
       await fs.clearPrivileges(node, open ?? (await fs.fid(ctx, node)), ctx.signal);
     }
-    if (Object.keys(change).length > 0) {
-      try {
-        await fs.change(open ?? (await fs.fid(ctx, node)), change, ctx.signal);
-      } catch (error) {
-        // diod 1.0 looks an open file up by its old name: after a rename the node's own fid still reaches it
-        if (!isGone(error)) throw error;
-        if (!node.isUnlinked) {
-          if (open === undefined) throw error;
-          await fs.change(await fs.fid(ctx, node), change, ctx.signal);
-        } else {
-          // nobody else can see a file without a name: what only shows in its attributes is kept here
-          if (change.size !== undefined) throw error;
-          node.stat = changed(node.stat, change);
-        }
-      }
+    try {
+      await apply(ctx, node, open, change);
+    } catch (error) {
+      const eased = withoutKernelsTime(set, change);
+      if (!isRefusal(error) || eased === undefined) throw error;
+      await apply(ctx, node, open, eased);
     }
     // the change has happened: what follows is not aborted, or it would be reported as undone
     await fs.stat(withoutSignal(ctx), node, open);
