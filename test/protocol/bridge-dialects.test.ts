@@ -6,7 +6,9 @@ import { Bridge } from '../../src/bridge/bridge.ts';
 import { cachePolicy } from '../../src/bridge/cache.ts';
 import { fileSystem } from '../../src/bridge/filesystem.ts';
 import { sameIds } from '../../src/bridge/ids.ts';
+import type { CacheMode } from '../../src/bridge/settings.ts';
 import { Users } from '../../src/bridge/users.ts';
+import type { Plan9Calls } from '../../src/client/dialects/plan9-calls.ts';
 import type { Version } from '../../src/client/dialects/versions.ts';
 import { openSession, type Session } from '../../src/client/session.ts';
 import type { FileHandle, NodeId } from '../../src/common/brand.ts';
@@ -14,7 +16,8 @@ import { silent } from '../../src/common/log.ts';
 import type { Operations } from '../../src/fuse/operations.ts';
 import { memoryTree, Server } from '../../src/server/server.ts';
 import { memoryPair } from '../../src/transport/memory.ts';
-import { OPEN } from '../../src/wire/p9/constants.ts';
+import { fopen } from '../../src/wire/fuse/constants.ts';
+import { DM, OMODE, OPEN } from '../../src/wire/p9/constants.ts';
 import { caller } from '../support/bridged.ts';
 import { expectIdle } from '../support/leaks.ts';
 import { turn } from '../support/scripted.ts';
@@ -24,23 +27,22 @@ const ROOT = 1 as NodeId;
 interface Client {
   session: Session;
   ops: Required<Operations>;
-  handles: number;
 }
 
 let server: Server;
 let clients: Client[];
 let ends: Promise<void>[];
 
-async function attach(version: Version): Promise<Client> {
+async function attach(version: Version, cache: CacheMode = 'none'): Promise<Client> {
   const [ours, theirs] = memoryPair();
   ends.push(server.serveTransport(theirs));
   const session = await openSession(ours, { version });
   const users = new Users(session, { access: 'client', uname: 'root', uid: 0, aname: '' });
   const rootStat = await session.dialect.stat(await users.root(0));
   const owners = { uids: sameIds, gids: sameIds, dfltuid: 0, dfltgid: 0 };
-  const policy = cachePolicy('none');
+  const policy = cachePolicy(cache);
   const bridge = new Bridge({ session, users, rootStat, policy, owners, logger: silent, flushTimeout: 1000 });
-  const client = { session, ops: fileSystem(bridge) as Required<Operations>, handles: 0 };
+  const client = { session, ops: fileSystem(bridge) as Required<Operations> };
   clients.push(client);
   return client;
 }
@@ -221,6 +223,36 @@ describe.each<Version>(['9P2000.u', '9P2000'])('over %s', (version) => {
     const { nodeid: at } = (await there.ops.lookup(caller(), ROOT, 'log')) as { nodeid: NodeId };
     const reading = await there.ops.open(caller(), at, OPEN.RDONLY, false);
     expect(await get(there, at, reading.fh)).toBe('one one two two ');
+  });
+
+  test('an append-only file is written at its end, read directly, and stays one after chmod', async () => {
+    const { session, ops } = await attach(version, 'auto');
+    const calls = session.calls as Plan9Calls;
+    const fid = await calls.attach('root', '', 0);
+    await calls.create(fid, { name: 'log', perm: DM.APPEND + 0o644, mode: OMODE.WRITE, extension: '' }, undefined);
+    await calls.write(fid, 0, Buffer.from('first '));
+    calls.clunk(fid);
+    const { nodeid } = (await ops.lookup(caller(), ROOT, 'log')) as { nodeid: NodeId };
+    await ops.setattr(caller(), nodeid, { mode: 0o600 });
+    const { fh, flags } = await ops.open(caller(), nodeid, OPEN.RDWR, false);
+    expect(flags & fopen.DIRECT_IO).not.toBe(0);
+    await ops.write(caller(), nodeid, fh, 0, Buffer.from('second'), DIRECT);
+    expect(await get({ session, ops }, nodeid, fh)).toBe('first second');
+    const { attr } = await ops.getattr(caller(), nodeid, undefined, false);
+    expect(attr).toMatchObject({ mode: 0o100600, size: 12 });
+    await ops.release(caller(), nodeid, fh);
+  });
+
+  test('a file for one at a time is busy while somebody has it open', async () => {
+    const calls = here.session.calls as Plan9Calls;
+    const fid = await calls.attach('root', '', 0);
+    await calls.create(fid, { name: 'one', perm: DM.EXCL + 0o644, mode: OMODE.WRITE, extension: '' }, undefined);
+    const { nodeid } = (await here.ops.lookup(caller(), ROOT, 'one')) as { nodeid: NodeId };
+    expect(await failing(() => here.ops.open(caller(), nodeid, OPEN.RDONLY, false))).toMatch(/^(EBUSY|EAGAIN)$/);
+    calls.clunk(fid);
+    await turn();
+    const { fh } = await here.ops.open(caller(), nodeid, OPEN.RDONLY, false);
+    await here.ops.release(caller(), nodeid, fh);
   });
 
   test('statfs is never zero', async () => {
