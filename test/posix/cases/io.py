@@ -199,6 +199,39 @@ def seek():
     os.close(fd)
 
 
+def seek_data_and_hole():
+    """From SEEK_DATA to SEEK_HOLE and on, all that was written is met, whether the holes are known or not."""
+    fd = fresh()
+    written = {100_000: pattern(5000), 3_000_000: pattern(70_000), 9_000_000: b'x'}
+    for at, data in written.items():
+        os.pwrite(fd, data, at)
+    size = 9_000_001
+    content = bytearray(size)
+    at = 0
+    while at < size:
+        start = os.lseek(fd, at, os.SEEK_DATA)
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+        check(at <= start < end <= size, f'data from {start} to {end}, looked for from {at} on in {size} bytes')
+        content[start:end] = os.pread(fd, end - start, start)
+        at = end
+    want = bytearray(size)
+    for offset, data in written.items():
+        want[offset : offset + len(data)] = data
+    same_bytes('content', bytes(content), bytes(want))
+    os.close(fd)
+
+
+def seek_data_and_hole_at_the_end():
+    """The end is a hole; SEEK_DATA and SEEK_HOLE beyond it say ENXIO."""
+    fd = fresh(b'content')
+    equal('SEEK_HOLE', os.lseek(fd, 3, os.SEEK_HOLE), 7)
+    equal('SEEK_DATA', os.lseek(fd, 3, os.SEEK_DATA), 3)
+    for whence in (os.SEEK_DATA, os.SEEK_HOLE):
+        raises(errno.ENXIO, os.lseek, fd, 7, whence)
+        raises(errno.ENXIO, os.lseek, fd, 100, whence)
+    os.close(fd)
+
+
 def seek_end_sees_other_writers():
     """SEEK_END goes by the size that the file has now."""
     put('a', b'12345')
