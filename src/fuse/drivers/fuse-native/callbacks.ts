@@ -7,7 +7,7 @@ import type { FileHandle, NodeId } from '../../../common/brand.ts';
 import { errno } from '../../../common/errno.ts';
 import { ErrnoError } from '../../../common/errors.ts';
 import type { Attr, Operations, RequestContext } from '../../operations.ts';
-import type { Native } from './binding.ts';
+import { type Answer, type Callback, does, done, on } from './callback.ts';
 import {
   direntWords,
   type Host,
@@ -26,18 +26,6 @@ import {
 import { Handles } from './handles.ts';
 import { type Held, Names } from './names.ts';
 
-/** What goes back: the result, or a count, and what the addon wants beside it. */
-export interface Answer {
-  readonly result: number;
-  readonly extras: readonly unknown[];
-}
-
-export interface Callback {
-  run(ctx: RequestContext, native: Native, args: readonly unknown[]): Promise<Answer>;
-  /** What the addon wants beside an error. */
-  failed(args: readonly unknown[]): readonly unknown[];
-}
-
 const O_RDWR = 2;
 const O_CREAT = 0o100;
 const O_EXCL = 0o200;
@@ -49,33 +37,8 @@ const HIDDEN = /\/\.fuse_hidden[0-9a-f]{16}$/;
 const XATTR_MOST = 64 * 1024;
 const MAC_NAMES = 128;
 
-const done: Answer = { result: 0, extras: [] };
-const nothing = (): readonly unknown[] => [];
-
-// biome-ignore lint/suspicious/noExplicitAny: the addon's arguments, which differ by callback and are what the addon says they are
-type Args = any[];
-
 function isMissing(error: unknown): boolean {
   return error instanceof ErrnoError && (error.errno === errno.ENOENT || error.errno === errno.ESTALE);
-}
-
-/** A callback whose arguments are of the types that the addon gives it. */
-function on<A extends Args>(
-  run: (ctx: RequestContext, native: Native, ...args: A) => Promise<Answer>,
-  failed: (...args: A) => readonly unknown[] = nothing,
-): Callback {
-  return {
-    run: (ctx, native, args) => run(ctx, native, ...(args as A)),
-    failed: (args) => failed(...(args as A)),
-  };
-}
-
-/** One that only does something. */
-function does<A extends Args>(run: (ctx: RequestContext, ...args: A) => unknown): Callback {
-  return on<A>(async (ctx, _native, ...args) => {
-    await run(ctx, ...args);
-    return done;
-  });
 }
 
 export interface Callbacks {
