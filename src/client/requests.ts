@@ -19,6 +19,8 @@ import { MAX_CLUNKS, type RequestOptions } from './limits.ts';
 import { type CallOptions, isFlushable, Request } from './request.ts';
 
 const MAX_ERRNO = 4095;
+/** Characters of an error's words that are kept. */
+const SHOWN = 200;
 
 export interface RequestStats extends FlushStats {
   /** Tags taken now by ordinary requests, flushing and quarantined ones included. */
@@ -263,7 +265,11 @@ export class Requests {
   /** The error that a server answered with. A number that is no errno is a bug of the server's, and of this call only. */
   #refusal({ name, tag }: Request, reply: Message<'Rlerror'> | Message<'Rerror'>): ErrnoError {
     const ecode = this.#wire.errnoOf(reply);
-    if (ecode > 0 && ecode <= MAX_ERRNO) return new ErrnoError(ecode, name);
+    const words = reply.type === 'Rerror' ? reply.ename.slice(0, SHOWN) : '';
+    // JSON's escapes keep control characters out of logs
+    if (ecode > 0 && ecode <= MAX_ERRNO) {
+      return new ErrnoError(ecode, words === '' ? name : `${name}: ${JSON.stringify(words)}`);
+    }
     this.#wire.logger.warn({ tag, op: name, errno: ecode }, 'an error with a number that is no errno: EPROTO');
     return new ErrnoError(errno.EPROTO, `${name} answered by errno ${ecode}`);
   }

@@ -401,7 +401,13 @@ describe('9P2000', () => {
   test('what is wrong is said in words', async () => {
     const walking = dialect.walk(root, ['x']);
     await server.serve('Twalk', 'Rerror', refuses("'x' file does not exist"));
-    await expect(walking).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(walking).rejects.toMatchObject({
+      code: 'ENOENT',
+      message: 'Twalk: "\'x\' file does not exist": ENOENT',
+    });
+    const again = endOf(dialect.walk(root, ['x']));
+    await server.serve('Twalk', 'Rerror', refuses('the cat has it'));
+    expect(await again).toBe('EIO');
     await expectIdle(client, 1);
   });
 });
