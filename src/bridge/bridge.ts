@@ -47,6 +47,8 @@ export class Bridge {
   readonly flushTimeout: number;
   /** Makes the kernel ask for a node's attributes again; set when the mount is live. */
   expireAttr: (node: Node) => Promise<unknown> = async () => {};
+  /** The same, and makes it read the file anew; set when the mount is live. */
+  dropPages: (node: Node) => Promise<unknown> = async () => {};
 
   constructor(options: BridgeOptions) {
     this.session = options.session;

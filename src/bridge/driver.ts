@@ -22,6 +22,8 @@ export interface Served {
   stats(): SessionStats;
   /** Makes the kernel ask for the node's attributes again. */
   expireAttr(node: Node): Promise<unknown>;
+  /** The same, and makes it read the file anew. Waits for reads of the file that are under way. */
+  dropPages(node: Node): Promise<unknown>;
 }
 
 interface Serving {
@@ -60,6 +62,7 @@ export async function serveMount({ settings, session, policy, operations, logger
       stats: () => served.stats,
       // the kernel keeps no attributes here
       expireAttr: async () => {},
+      dropPages: async () => {},
     };
   }
   const served = await serveDevice({
@@ -81,6 +84,7 @@ export async function serveMount({ settings, session, policy, operations, logger
     unmount: (options) => served.unmount(options),
     stats: () => served.session.stats,
     expireAttr: (node) => served.session.notifier.invalInode(node.id, -1),
+    dropPages: (node) => served.session.notifier.invalInode(node.id),
   };
 }
 

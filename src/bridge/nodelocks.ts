@@ -33,6 +33,8 @@ export interface NodeLocksOptions {
   /** A fid of the file's own, opened for the locks, or for asking only. */
   open(signal: AbortSignalLike): Promise<Fid>;
   clunk(fid: Fid): void;
+  /** The server has granted a lock: what is done before its taker may go on. */
+  granted(signal: AbortSignalLike): Promise<void>;
   logger: Logger;
 }
 
@@ -144,13 +146,26 @@ export class NodeLocks {
     if (locks.keepsRanges === false) {
       if (this.#whole === WRLCK || this.#whole === kind) return true;
       const granted = await remote.lock(fid, this.#mine({ kind, start: 0n, end: LOCK_EOF }), signal);
-      if (granted === 'granted') this.#whole = kind;
-      return granted === 'granted';
+      if (granted !== 'granted') return false;
+      this.#whole = kind;
+      await this.#settle(lock, signal);
+      return true;
     }
     const { start, end } = lock;
     if ((await remote.lock(fid, this.#mine({ kind, start, end }), signal)) !== 'granted') return false;
     if (locks.keepsRanges === undefined) await this.#learn(lock, kind);
+    await this.#settle(lock, signal);
     return true;
+  }
+
+  /** Whoever gives up now does not have the lock, and nobody else has it for him. */
+  async #settle(lock: RecordLock, signal: AbortSignalLike): Promise<void> {
+    try {
+      await this.#options.granted(signal);
+    } catch (error) {
+      await this.#giveBack(lock);
+      throw error;
+    }
   }
 
   /**

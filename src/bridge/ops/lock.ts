@@ -61,6 +61,10 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
       locks,
       open: (signal) => open(ctx, node, signal),
       clunk: (fid) => calls.clunk(fid),
+      // what a lock is for: to see what others wrote before they gave it up, as with NFS (fs/nfs/file.c, do_setlk)
+      granted: async (signal) => {
+        if (fs.policy.mode === 'auto') await unlessAborted(fs.dropPages(node), signal);
+      },
       logger,
     });
     return node.locks;

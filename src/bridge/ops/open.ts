@@ -122,20 +122,25 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
 
 /** The fid to be opened, and in the modes that promise it the file as it is now: asked side by side. */
 async function cloneAndLook(fs: Bridge, ctx: RequestContext, node: Node): Promise<[Fid, FileStat | undefined]> {
+  // a server that counts no links shows none at any time
+  const hadName = node.stat.nlink > 0;
   const looking = fs.policy.mode === 'loose' ? node.stat : fs.stat(ctx, node, undefined);
   const [fid, stat] = await Promise.allSettled([fs.clone(ctx, node), looking]);
   if (fid.status === 'rejected') throw gone(node, fid.reason);
-  if (stat.status === 'fulfilled') return [fid.value, stat.value];
+  if (stat.status === 'fulfilled' && !(hadName && stat.value.nlink === 0)) return [fid.value, stat.value];
   fs.session.calls.clunk(fid.value);
-  throw gone(node, stat.reason);
+  // somebody else has removed or replaced it: the kernel looks the name up again and finds what has it now
+  throw stat.status === 'fulfilled' ? new ErrnoError(errno.ESTALE, 'removed') : gone(node, stat.reason);
 }
 
 /**
  * Of a file that lost its name while it was being opened: the kernel found that name a moment ago, and told so it looks
- * again and may find what has replaced the file.
+ * again and may find what has replaced the file. That may have the number of this one, and is another all the same.
  */
 function gone(node: Node, error: unknown): unknown {
-  return isGone(error) && node.stat.nlink === 0 ? new ErrnoError(errno.ESTALE, 'open') : error;
+  if (!isGone(error) || (node.stat.nlink > 0 && node.isUnlinked)) return error;
+  node.stat = { ...node.stat, nlink: 0 };
+  return new ErrnoError(errno.ESTALE, 'open');
 }
 
 function differs(a: FileStat, b: FileStat): boolean {

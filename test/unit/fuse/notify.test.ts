@@ -16,18 +16,33 @@ test('go out one after another, and what the kernel does not know is no error', 
     return answers.shift() ?? 0;
   });
   const results = await Promise.allSettled([
-    notifier.invalInode(7 as never, -1, 0),
+    notifier.invalInode(7 as never, 0, 0),
     notifier.invalEntry(1 as never, 'näme', true),
     notifier.incEpoch(),
   ]);
   expect(results).toMatchObject([{ value: true }, { value: false }, { reason: { errno: errno.EINVAL } }]);
   expect(written.map((bytes) => bytes.toString('hex'))).toEqual([
-    `2800000002000000${'00'.repeat(8)}0700000000000000ffffffffffffffff0000000000000000`,
+    `2800000002000000${'00'.repeat(8)}0700000000000000${'00'.repeat(16)}`,
     `2600000003000000${'00'.repeat(8)}01000000000000000500000001000000${Buffer.from('näme\0').toString('hex')}`,
     `1000000008000000${'00'.repeat(8)}`,
   ]);
   await notifier.close();
   expect(await notifier.incEpoch()).toBe(false);
+});
+
+test('attributes are dropped while pages wait for a reader', async () => {
+  const finish: (() => void)[] = [];
+  const notifier = new Notifier(() => new Promise((resolve) => finish.push(() => resolve(0))));
+  const pages = notifier.invalInode(7 as never);
+  await tick();
+  const attributes = notifier.invalInode(7 as never, -1);
+  await tick();
+  expect(finish).toHaveLength(2);
+  finish[1]?.();
+  expect(await attributes).toBe(true);
+  finish[0]?.();
+  expect(await pages).toBe(true);
+  await notifier.close();
 });
 
 test('too many at once are refused, not hoarded', async () => {
