@@ -10,6 +10,7 @@ import { VERSIONS } from '../../src/client/dialects/versions.ts';
 import { connect, openSession, type Session } from '../../src/client/session.ts';
 import { Abort } from '../../src/common/abort.ts';
 import { CancelledError, ConfigError, ConnectionError, ProtocolError } from '../../src/common/errors.ts';
+import { memoryTree, Server } from '../../src/server/server.ts';
 import { memoryPair, type PairOptions } from '../../src/transport/memory.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 import { dotlCodec } from '../../src/wire/p9/codec.ts';
@@ -236,6 +237,21 @@ describe('version=auto', () => {
     await expect(session).rejects.toThrow(/it begins with "HTTP/);
     expect(asked.length).toBe(1);
   });
+
+  test.each(VERSIONS)(
+    '%s is what is spoken with the embedded server where it is told to speak only that',
+    async (version) => {
+      const embedded = new Server({ tree: memoryTree(), dialects: [version] });
+      const [ours, theirs] = memoryPair();
+      const ended = embedded.serveTransport(theirs);
+      const { connection, dialect } = await openSession(ours);
+      expect(connection.version).toBe(version);
+      expect((await dialect.stat(await dialect.attach('root', '', 0))).mode & 0o170000).toBe(0o040000);
+      connection.close();
+      await ended;
+      await embedded.close();
+    },
+  );
 
   test('one version that was asked for is asked for once', async () => {
     const ours = peer(rversion(8192, '9P2000.L'));
