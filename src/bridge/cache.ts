@@ -84,10 +84,12 @@ export function planOpen(
   const truncated = created || (flags & OPEN.TRUNC) !== 0;
   const known = truncated || (plain && policy.mode === 'loose');
   const stream = !known && access !== OPEN.WRONLY && stat !== undefined && stat.size === 0;
-  // what is written to an append-only file lands where the server says, not where the kernel would keep a page of it
+  // what is appended lands where the server says, not where the kernel would keep a page of it; and of a write to pages that
+  // it has not read the kernel makes several, between which another client's could come
   const appendOnly = stat !== undefined && (stat.qid.type & QT.APPEND) !== 0;
-  if (stream || appendOnly || policy.mode === 'none') {
-    const parallel = !appendOnly && (flags & OPEN.APPEND) === 0 ? fopen.PARALLEL_DIRECT_WRITES : 0;
+  const appends = appendOnly || ((serverFlags & OPEN.APPEND) !== 0 && access !== OPEN.RDONLY);
+  if (stream || appends || policy.mode === 'none') {
+    const parallel = appends ? 0 : fopen.PARALLEL_DIRECT_WRITES;
     return { serverFlags, kernelFlags: fopen.DIRECT_IO | parallel, stream };
   }
   const unchanged = policy.mode === 'loose' || (stat !== undefined && seen !== undefined && sameContent(stat, seen));

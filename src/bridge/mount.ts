@@ -17,7 +17,7 @@ import { Bridge } from './bridge.ts';
 import { cachePolicy } from './cache.ts';
 import { serveMount } from './driver.ts';
 import { fileSystem } from './filesystem.ts';
-import { type IdMaps, type Owners, ownersOf, readMaps } from './owners.ts';
+import { accountsOf, type IdMaps, type Owners, ownersOf, readMaps } from './owners.ts';
 import { checkSettings, completeSettings, type GivenSettings, type MountSettings } from './settings.ts';
 import { Users } from './users.ts';
 
@@ -60,7 +60,7 @@ export async function mount(given: GivenSettings): Promise<Mount> {
     timeout: settings.connectTimeout,
     logger: log('client'),
     requests: { timeout: settings.timeout, flushTimeout: settings.flushTimeout },
-    ...(settings.accounts && { accounts: settings.accounts }),
+    accounts: accountsOf(settings),
     ...(settings.signal && { signal: settings.signal }),
   });
   try {
@@ -82,7 +82,7 @@ async function mountSession(
   const atServer = (id: number) => maps.uids.toServer(id);
   const users = new Users(session, { access, uname, uid, aname, atServer });
   const rootStat = await lookAtRoot(session, users, settings);
-  const owners = ownersOf(settings, maps, rootStat);
+  const owners = ownersOf(settings, maps, rootStat, session.dialect.attachesByName);
   checkRoot(rootStat, owners);
   const { posixAcl } = settings;
   const policy = cachePolicy(settings.cache);

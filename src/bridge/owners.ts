@@ -73,16 +73,24 @@ export function readMaps(said: Said, logger: Logger): IdMaps {
   };
 }
 
-/** The policy of a mount whose root has been seen. */
-export function ownersOf(settings: MountSettings, maps: IdMaps, root: FileStat): Owners {
+/** The names of this machine; with idmap=user the name that the server is told stands for who mounts. */
+export function accountsOf({ accounts, idmap, uname, uid, gid, showUid, showGid }: MountSettings): Accounts {
+  if (accounts !== undefined) return accounts;
+  if (idmap !== 'user' || uname === '') return new Accounts();
+  return new Accounts(undefined, { name: uname, uid: showUid ?? uid, gid: showGid ?? gid });
+}
+
+/** The policy of a mount whose root has been seen. `byName`: the names of accountsOf() have mapped everything. */
+export function ownersOf(settings: MountSettings, maps: IdMaps, root: FileStat, byName: boolean): Owners {
   const { access, dfltuid, dfltgid, showUid, showGid, umask } = settings;
   return {
     ...maps,
     // what the server's user is at the server: who is attached as, or else who has the tree that was attached to
-    ...(settings.idmap === 'user' && {
-      uids: oneId(typeof access === 'number' ? access : root.uid, showUid ?? settings.uid),
-      gids: oneId(root.gid, showGid ?? settings.gid),
-    }),
+    ...(settings.idmap === 'user' &&
+      !byName && {
+        uids: oneId(typeof access === 'number' ? access : root.uid, showUid ?? settings.uid),
+        gids: oneId(root.gid, showGid ?? settings.gid),
+      }),
     dfltuid,
     dfltgid,
     showUid,

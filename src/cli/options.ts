@@ -196,7 +196,7 @@ export const options: readonly Option[] = [
   number('gid', 'number', [0, UINT32 - 1], 'group shown for everything', (to, id) => {
     to.settings.showGid = id;
   }),
-  octal('umask', 'permissions that nothing is shown with; with all others', (to, mask) => {
+  octal('umask', 'permissions that nothing is shown with; all others are shown', (to, mask) => {
     to.settings.umask = mask;
   }),
   octal('fmask', 'the same for files alone', (to, mask) => {

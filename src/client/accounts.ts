@@ -15,6 +15,13 @@ const SYSTEM: AccountFiles = { passwd: '/etc/passwd', group: '/etc/group' };
 /** Milliseconds. */
 const LOOK_AGAIN = 1000;
 
+/** Somebody who has another name at the server; a user's own group has the user's name (users(6)). */
+export interface Alias {
+  name: string;
+  uid: number;
+  gid: number;
+}
+
 /** Both files are `name:password:number:...`. */
 class Table {
   readonly #path: string;
@@ -65,27 +72,29 @@ class Table {
 export class Accounts {
   readonly #users: Table;
   readonly #groups: Table;
+  readonly #alias: Alias | undefined;
 
-  constructor(files: AccountFiles = SYSTEM) {
+  constructor(files: AccountFiles = SYSTEM, alias?: Alias) {
     this.#users = new Table(files.passwd);
     this.#groups = new Table(files.group);
+    this.#alias = alias;
   }
 
   /** Undefined for a name that nobody here has. */
   uidOf(name: string): number | undefined {
-    return this.#users.number(name);
+    return name === this.#alias?.name ? this.#alias.uid : this.#users.number(name);
   }
 
   gidOf(name: string): number | undefined {
-    return this.#groups.number(name);
+    return name === this.#alias?.name ? this.#alias.gid : this.#groups.number(name);
   }
 
   /** The number itself, as text, where it has no name. */
   userOf(uid: number): string {
-    return this.#users.name(uid);
+    return this.#alias !== undefined && uid === this.#alias.uid ? this.#alias.name : this.#users.name(uid);
   }
 
   groupOf(gid: number): string {
-    return this.#groups.name(gid);
+    return this.#alias !== undefined && gid === this.#alias.gid ? this.#alias.name : this.#groups.name(gid);
   }
 }

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GivenSettings } from '../../src/bridge/settings.ts';
 import { Accounts } from '../../src/client/accounts.ts';
 import { hostTree, type Serving, serve } from '../../src/server/server.ts';
+import { Users } from '../../src/server/users.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
 import { output, shell } from '../support/shell.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
@@ -132,6 +133,30 @@ describe.skipIf(!able)('whose files they are', () => {
     const mnt = await mountedWith({ idmap: 'user' });
     await output(`touch ${mnt}/file && chown 0:0 ${mnt}/file`);
     expect(await output(`stat -c %u:%g ${mnt} ${mnt}/file`)).toBe('0:0\n0:0\n');
+    expect(await there('file')).toBe(`${ANN_THERE}:${STAFF_THERE}`);
+  });
+
+  test('idmap=user where owners are names: the name that the server knows you by is you', async () => {
+    await serving.close();
+    const files = { passwd: join(dir, 'passwd'), group: join(dir, 'group') };
+    await writeFile(files.passwd, `glenda:x:${ANN_THERE}:${STAFF_THERE}:::\nother:x:7:8:::\n`);
+    await writeFile(files.group, `glenda:x:${STAFF_THERE}:\nother:x:8:\n`);
+    await writeFile(join(directory, 'other'), '');
+    await chown(join(directory, 'other'), 7, 8);
+    const tree = hostTree(directory, {});
+    serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree, users: new Users(files) });
+    const settings = {
+      version: '9P2000',
+      idmap: 'user',
+      uname: 'glenda',
+      uid: BOB,
+      gid: STAFF,
+      access: 'any',
+    } as const;
+    live = await mounted(dir, { address: serving.address, allowOther: true, ...settings });
+    const mnt = live.mountpoint;
+    await output(`touch ${mnt}/file`);
+    expect(await output(`stat -c %u:%g ${mnt}/file ${mnt}/other`)).toBe(`${BOB}:${STAFF}\n65534:65534\n`);
     expect(await there('file')).toBe(`${ANN_THERE}:${STAFF_THERE}`);
   });
 

@@ -43,3 +43,15 @@ test('changes are seen, a second later at the latest', () =>
     expect(accounts.gidOf('staff')).toBe(50);
     expect(accounts.groupOf(50)).toBe('staff');
   }));
+
+test('somebody who has another name at the server', async () => {
+  await withTempDir(async (dir) => {
+    const files = { passwd: join(dir, 'passwd'), group: join(dir, 'group') };
+    await writeFile(files.passwd, 'ann:x:1000:100:::\nglenda:x:7:7:::\n');
+    await writeFile(files.group, 'users:x:100:\n');
+    const accounts = new Accounts(files, { name: 'glenda', uid: 1000, gid: 100 });
+    expect([accounts.uidOf('glenda'), accounts.gidOf('glenda')]).toEqual([1000, 100]);
+    expect([accounts.userOf(1000), accounts.groupOf(100)]).toEqual(['glenda', 'glenda']);
+    expect([accounts.uidOf('ann'), accounts.userOf(7), accounts.gidOf('users')]).toEqual([1000, 'glenda', 100]);
+  });
+});
