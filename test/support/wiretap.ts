@@ -1,6 +1,6 @@
 // A mount of the embedded server with somebody who reads along on the wire: every message of both sides, decoded, in its
 // order. For tests of what a client sends for what a program does.
-// It changes nothing; what it could not decode fails the test that asks for what was said.
+// It changes what the test tells it to and nothing else; what it could not decode fails the test that asks for what was said.
 
 import { once } from 'node:events';
 import { chmod, mkdir } from 'node:fs/promises';
@@ -60,12 +60,16 @@ export interface Tapped {
   end(): Promise<void>;
 }
 
+/** A message of the client as the server is to get it; or what it gets for an answer, while the server hears nothing. */
+export type Meddle = (message: Message) => Message | { refuse: number };
+
 export interface TapOptions extends Partial<Omit<GivenSettings, 'mountpoint' | 'address'>> {
   tree?: Tree | ((dir: string) => Tree);
   users?: Users;
+  meddle?: Meddle;
 }
 
-async function listen(target: Address, heard: Heard[], faults: string[]) {
+async function listen(target: Address, heard: Heard[], faults: string[], meddle: Meddle | undefined) {
   if (target.kind !== 'tcp') throw new Error('only tcp');
   const open = new Set<Socket>();
   const server = createServer((client) => {
@@ -77,13 +81,24 @@ async function listen(target: Address, heard: Heard[], faults: string[]) {
           const message = codec.decode(Buffer.from(frame), 0, frame.length);
           heard.push({ from, message, size: frame.length });
           if (message.type === 'Rversion') codec = codecs[message.version] ?? codec;
+          if (from === 'client' && meddle !== undefined) pass(meddle(message), frame, message);
         } catch (error) {
           faults.push(`from the ${from}: ${(error as Error).message}`);
         }
       });
+    const say = (socket: Socket, { type, tag, ...body }: Message) => {
+      const { head, payload } = codec.encode(type, tag, body as never);
+      socket.write(head);
+      if (payload !== undefined) socket.write(payload);
+    };
+    const pass = (meddled: ReturnType<Meddle>, frame: Buffer, message: Message) => {
+      if (meddled === message) peer.write(frame);
+      else if ('refuse' in meddled) say(client, { type: 'Rlerror', tag: message.tag, ecode: meddled.refuse });
+      else say(peer, meddled);
+    };
     listenTo('client', client);
     listenTo('server', peer);
-    client.pipe(peer);
+    if (meddle === undefined) client.pipe(peer);
     peer.pipe(client);
     for (const socket of [client, peer]) {
       open.add(socket);
@@ -111,7 +126,7 @@ async function listen(target: Address, heard: Heard[], faults: string[]) {
 }
 
 export async function tapped(label: string, options: TapOptions = {}): Promise<Tapped> {
-  const { tree: given = memoryTree(), users, ...settings } = options;
+  const { tree: given = memoryTree(), users, meddle, ...settings } = options;
   const dir = await makeTempDir(label);
   await mkdir(join(dir, 'export'));
   await chmod(dir, 0o711); // other users are to reach the mount
@@ -120,7 +135,7 @@ export async function tapped(label: string, options: TapOptions = {}): Promise<T
   const serving = await serve({ address, tree, ...(users && { users }) });
   const heard: Heard[] = [];
   const faults: string[] = [];
-  const tap = await listen(serving.address, heard, faults);
+  const tap = await listen(serving.address, heard, faults, meddle);
   const since = (from: number) => {
     if (faults.length > 0) throw new Error(faults.join('; '));
     return new Talk(heard.slice(from));
