@@ -1,6 +1,8 @@
 // Extended attributes: asked of the server each time, except for what it does not have. The kernel asks for
 // security.capability at many writes; where that is absent, the answer is kept as long as attributes are.
 
+import { Abort } from '../../common/abort.ts';
+import type { Unique } from '../../common/brand.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations } from '../../fuse/operations.ts';
@@ -20,21 +22,46 @@ export function xattrOps(
   const { uids, gids } = fs.owners;
   // most mounts map nothing, and their ACLs pass as they are
   const maps = uids !== sameIds || gids !== sameIds;
-  /** The server has said that it has none at all. */
-  let none = false;
+  /** Whether the server has any, once that is known; a promise while it is being asked. */
+  let any: boolean | Promise<boolean> | undefined;
 
-  async function ask<T>(work: () => Promise<T>): Promise<T> {
-    if (none) throw new ErrnoError(errno.EOPNOTSUPP);
+  async function ask<T>(node: Node, work: () => Promise<T>): Promise<T> {
+    if (any === false) throw new ErrnoError(errno.EOPNOTSUPP);
     try {
-      return await work();
+      const result = await work();
+      any = true;
+      return result;
     } catch (error) {
       if (!(error instanceof ErrnoError)) throw error;
-      if (error.errno === errno.ENOSYS) {
-        none = true;
-        throw new ErrnoError(errno.EOPNOTSUPP);
+      if (error.errno === errno.ENOSYS) any = false;
+      else if (error.errno === errno.ENODATA) any = true;
+      if (error.errno !== errno.ENOSYS && error.errno !== errno.EOPNOTSUPP) throw error;
+      // that may be this kind of attribute, or this file system of several
+      if (any === undefined) {
+        const asking = listsAny(node);
+        asking.catch(() => {
+          any = undefined; // the connection is gone, and with it this answer
+        });
+        any = asking;
       }
-      throw error;
+      any = await any;
+      throw new ErrnoError(errno.EOPNOTSUPP);
     }
+  }
+
+  /** False where neither the root nor the file has even a list of them. Nothing aborts it: others wait for the answer. */
+  async function listsAny(node: Node): Promise<boolean> {
+    const asUs = { unique: 0 as Unique, uid: fs.users.owner, gid: 0, pid: 0, signal: new Abort() };
+    for (const each of [node, fs.nodes.root]) {
+      try {
+        await dialect.getxattr(await fs.fid(asUs, each), '', asUs.signal);
+        return true;
+      } catch (error) {
+        if (!(error instanceof ErrnoError)) throw error;
+        if (error.errno !== errno.EOPNOTSUPP && error.errno !== errno.ENOSYS) return true;
+      }
+    }
+    return false;
   }
 
   function absent(node: Node): never {
@@ -46,7 +73,7 @@ export function xattrOps(
     getxattr(ctx, nodeid, name) {
       const node = fs.nodes.get(nodeid);
       if (name === CAPABILITY && performance.now() < node.incapableUntil) throw new ErrnoError(errno.ENODATA);
-      return ask(async () => {
+      return ask(node, async () => {
         const value = await dialect.getxattr(await fs.fid(ctx, node), name, ctx.signal);
         return maps && isAcl(name) ? mapAcl(value, uids.toLocal, gids.toLocal) : value;
       }).catch((error) => {
@@ -57,14 +84,14 @@ export function xattrOps(
 
     listxattr(ctx, nodeid) {
       const node = fs.nodes.get(nodeid);
-      return ask(async () => dialect.getxattr(await fs.fid(ctx, node), '', ctx.signal));
+      return ask(node, async () => dialect.getxattr(await fs.fid(ctx, node), '', ctx.signal));
     },
 
     setxattr(ctx, nodeid, name, value, flags) {
       const node = fs.nodes.get(nodeid);
       node.incapableUntil = 0;
       node.defaultAcl = undefined;
-      return ask(async () => {
+      return ask(node, async () => {
         const sent = maps && isAcl(name) ? mapAcl(value, uids.toServer, gids.toServer) : value;
         await fs.withFids(ctx, [node], (fid) => dialect.setxattr(fid, name, sent, flags, ctx.signal));
       });
@@ -73,7 +100,7 @@ export function xattrOps(
     removexattr(ctx, nodeid, name) {
       const node = fs.nodes.get(nodeid);
       node.defaultAcl = undefined;
-      return ask(async () => dialect.removexattr(await fs.fid(ctx, node), name, ctx.signal));
+      return ask(node, async () => dialect.removexattr(await fs.fid(ctx, node), name, ctx.signal));
     },
   };
 }
