@@ -53,7 +53,7 @@ export const CORNERS: readonly Corner[] = [
   in_('qid.path uniqueness', 'operations', 'mounted-odd'),
   in_('Tlock', 'operations'),
   in_('Tgetlock', 'messages'),
-  in_('xattr', 'operations'),
+  in_('xattr', 'operations', 'mounted-wire'),
   in_('Tfsync', 'messages'),
   in_('Tlopen flags', 'messages', 'mounted-wire'),
   in_('mknod majors', 'messages', 'mounted-wire'),

@@ -212,6 +212,26 @@ for flags, name in ((1, b'elsewhere'), (2, b'full')):
     expect(stdout).toBe(`text\nmore\n${at.mountpoint}/new/sub\nf\ntext\nmore\n`);
   });
 
+  test.each(['none', 'auto', 'loose'] as const)(
+    'xattr: a hundred writes ask for no capability each, cache=%s',
+    async (cache) => {
+      const other = await tapped('capability', { cache });
+      try {
+        const { code, talk } = await other.during(
+          `${python} -c "import os
+fd = os.open('file', os.O_RDWR | os.O_CREAT)
+for i in range(100): os.pwrite(fd, b'text', i * 5000)
+os.close(fd)"`,
+        );
+        expect(code).toBe(0);
+        expect(talk.all('Txattrwalk').length).toBeLessThanOrEqual(1);
+        expect(talk.all('Twrite').length).toBeGreaterThan(0);
+      } finally {
+        await other.end();
+      }
+    },
+  );
+
   test('timestamps: seconds before 1970 and after 2038, with their nanoseconds', async () => {
     for (const when of [
       '1902-01-01T00:00:00.000000001Z',

@@ -647,14 +647,32 @@ describe('xattr', () => {
     expect(got('Txattrwalk')).toHaveLength(1);
   });
 
-  test('xattr: a server that has none is not asked again', async () => {
-    answer({ Txattrwalk: refuse(errno.ENOSYS) });
+  async function asks(count: number): Promise<void> {
     const file = await lookup('file');
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < count; i++) {
       const asking = Promise.resolve().then(() => at.ops.getxattr(caller(), file, 'user.a'));
       await expect(asking).rejects.toMatchObject({ code: 'EOPNOTSUPP' });
     }
+  }
+
+  test('xattr: a server that does not know the message is not asked again', async () => {
+    answer({ Txattrwalk: refuse(errno.ENOSYS) });
+    await asks(3);
     expect(got('Txattrwalk')).toHaveLength(1);
+  });
+
+  test('xattr: a server that has none, nor a list of them, is not asked again', async () => {
+    answer({ Txattrwalk: refuse(errno.EOPNOTSUPP) });
+    await asks(5);
+    // of the file, and of the root
+    expect(got('Txattrwalk').map(({ name }) => name)).toEqual(['user.a', '', '']);
+  });
+
+  test('xattr: one that has a list, or one file system of several that has them, is', async () => {
+    answer({ Txattrwalk: (message) => message.name !== '' && refuse(errno.EOPNOTSUPP)(message) });
+    await asks(5);
+    expect(got('Txattrwalk').filter(({ name }) => name === 'user.a')).toHaveLength(5);
+    expect(got('Txattrwalk').filter(({ name }) => name === '')).toHaveLength(1);
   });
 });
 
