@@ -184,7 +184,7 @@ for flags, name in ((1, b'elsewhere'), (2, b'full')):
     const attached = at.talk.all('Tattach').map(({ nUname }) => nUname);
     expect(attached.filter((uid) => uid === 1234)).toHaveLength(1);
     expect(attached.filter((uid) => uid === 65534)).toHaveLength(1);
-    expect(at.serving.stats.connections).toHaveLength(1);
+    expect(at.serving?.stats.connections).toHaveLength(1);
     expect((await at.during('stat -c "%u %g" of1234')).stdout).toBe('1234 1234\n');
   });
 

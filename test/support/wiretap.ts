@@ -1,4 +1,4 @@
-// A mount of the embedded server with somebody who reads along on the wire: every message of both sides, decoded, in its
+// A mount, of the embedded server unless told otherwise, with somebody who reads along on the wire: every message of both sides, decoded, in its
 // order. For tests of what a client sends for what a program does.
 // It changes what the test tells it to and nothing else; what it could not decode fails the test that asks for what was said.
 
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { GivenSettings } from '../../src/bridge/settings.ts';
 import { memoryTree, type Serving, serve, type Tree } from '../../src/server/server.ts';
 import type { Users } from '../../src/server/users.ts';
-import type { Address } from '../../src/transport/address.ts';
+import { type Address, parseAddress } from '../../src/transport/address.ts';
 import { type Codec, dotlCodec, dotuCodec, legacyCodec } from '../../src/wire/p9/codec.ts';
 import type { Message, MessageName } from '../../src/wire/p9/messages.ts';
 import { type Mounted, mounted } from './mounted.ts';
@@ -51,7 +51,8 @@ export class Talk {
 export interface Tapped {
   readonly mounted: Mounted;
   readonly mountpoint: string;
-  readonly serving: Serving;
+  /** Of the embedded server. */
+  readonly serving: Serving | undefined;
   /** From the beginning. */
   readonly talk: Talk;
   /** Runs a shell command in the mount's root, and what was said meanwhile. */
@@ -67,6 +68,8 @@ export interface TapOptions extends Partial<Omit<GivenSettings, 'mountpoint' | '
   tree?: Tree | ((dir: string) => Tree);
   users?: Users;
   meddle?: Meddle;
+  /** Another server than the embedded one, for a directory. */
+  peer?: (dir: string) => Promise<{ address: string; aname: string; stop(): Promise<void> }>;
 }
 
 async function listen(target: Address, heard: Heard[], faults: string[], meddle: Meddle | undefined) {
@@ -126,26 +129,32 @@ async function listen(target: Address, heard: Heard[], faults: string[], meddle:
 }
 
 export async function tapped(label: string, options: TapOptions = {}): Promise<Tapped> {
-  const { tree: given = memoryTree(), users, meddle, ...settings } = options;
+  const { tree: given = memoryTree(), users, meddle, peer, ...settings } = options;
   const dir = await makeTempDir(label);
   await mkdir(join(dir, 'export'));
   await chmod(dir, 0o711); // other users are to reach the mount
-  const tree = typeof given === 'function' ? given(join(dir, 'export')) : given;
+  const theirs = await peer?.(join(dir, 'export'));
   const address = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
-  const serving = await serve({ address, tree, ...(users && { users }) });
+  const tree = () => (typeof given === 'function' ? given(join(dir, 'export')) : given);
+  const serving = theirs === undefined ? await serve({ address, tree: tree(), ...(users && { users }) }) : undefined;
+  const stop = async () => {
+    await serving?.close();
+    await theirs?.stop();
+  };
   const heard: Heard[] = [];
   const faults: string[] = [];
-  const tap = await listen(serving.address, heard, faults, meddle);
+  const target = serving?.address ?? parseAddress(theirs?.address ?? '');
+  const tap = await listen(target, heard, faults, meddle);
   const since = (from: number) => {
     if (faults.length > 0) throw new Error(faults.join('; '));
     return new Talk(heard.slice(from));
   };
   let live: Mounted;
   try {
-    live = await mounted(dir, { address: tap.address, ...settings });
+    live = await mounted(dir, { address: tap.address, ...(theirs && { aname: theirs.aname }), ...settings });
   } catch (error) {
     await tap.close();
-    await serving.close();
+    await stop();
     await removeTempDir(dir);
     throw error;
   }
@@ -170,10 +179,10 @@ export async function tapped(label: string, options: TapOptions = {}): Promise<T
       try {
         await live.end();
         since(0);
-        await until('the server to have let everything go', () => serving.stats.connections.length === 0);
+        await until('the server to have let everything go', () => (serving?.stats.connections.length ?? 0) === 0);
       } finally {
         await tap.close();
-        await serving.close();
+        await stop();
         await removeTempDir(dir);
       }
     },
