@@ -10,6 +10,7 @@ import type { AbortSignalLike } from '../common/abort.ts';
 import type { NodeId } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
+import type { Qid } from '../wire/p9/types.ts';
 import type { DefaultAcl } from './acls.ts';
 import type { Aside } from './asides.ts';
 import { inoOf } from './attrs.ts';
@@ -158,6 +159,15 @@ export class Nodes {
     const node = new Node(this.#nextId++ as NodeId, stat, ino);
     this.#index(node);
     return node;
+  }
+
+  /** The number of a file that is listed, known or not. */
+  inoIn(dir: Node, name: string, qid: Qid): bigint {
+    const known = name === '.' ? dir : dir.names.get(name);
+    // `..` may have been made up, with the directory's own qid
+    if (name === '..') return dir.places[0]?.parent.ino ?? inoOf(qid);
+    if (known !== undefined && known.stat.qid.path === qid.path) return known.ino;
+    return this.#inos.of(qid, () => this.#nameOf(dir, name), false);
   }
 
   #nameOf(parent: Node, name: string): string {

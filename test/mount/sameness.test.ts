@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { faultsTree, hostTree, memoryTree, type Serving, serve, type Tree } from '../../src/server/server.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
+import { python } from '../support/posix.ts';
 import { output } from '../support/shell.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 
@@ -49,6 +50,11 @@ describe.skipIf(!able)('one file or two', () => {
     const mnt = await mountOf(faultsTree());
     const before = await inos(`cd ${mnt}/collide && stat -c %i one two`);
     await live?.checkLeaks(); // which has the kernel forget all files
+    // as a listing shows them, before anybody has looked at them
+    const listed = `cd ${mnt}/collide && ${python} -c "import os
+print(*(e.inode() for e in sorted(os.scandir('.'), key=lambda e: e.name) if e.name in ('one', 'two')))"`;
+    expect(await inos(listed)).toEqual(before);
+    await live?.checkLeaks();
     expect(await inos(`cd ${mnt}/collide && stat -c %i two one`)).toEqual([...before].reverse());
     expect(await output(`cd ${mnt}/collide && cat one two`)).toBe('one\ntwo!\n');
   });

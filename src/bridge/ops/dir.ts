@@ -10,7 +10,7 @@ import type { Awaitable, Entry, Operations, RequestContext } from '../../fuse/op
 import { OPEN } from '../../wire/p9/constants.ts';
 import { modeIn } from '../acls.ts';
 import { asidesIn, endAside, mustStepAside, renameOver, stepAside } from '../asides.ts';
-import { inoOf, S_ISGID } from '../attrs.ts';
+import { S_ISGID } from '../attrs.ts';
 import { type Bridge, withoutSignal } from '../bridge.ts';
 import type { OpenDirectory } from '../handles.ts';
 import type { Node } from '../nodes.ts';
@@ -109,7 +109,7 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
     async readdir(ctx, _nodeid, fh, offset, _size, sink) {
       const dir = fs.handles.directory(fh);
       for (const entry of await namedAfter(dir, offset, ctx)) {
-        if (!sink.add(entry.name, inoIn(fs, dir.node, entry), entry.type, entry.offset)) return;
+        if (!sink.add(entry.name, fs.nodes.inoIn(dir.node, entry.name, entry.qid), entry.type, entry.offset)) return;
       }
     },
 
@@ -120,7 +120,13 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       let full = false;
       for (const [i, entry] of batch.entries()) {
         const result = found[i];
-        full ||= !sink.add(entry.name, inoIn(fs, dir.node, entry), entry.type, entry.offset, result);
+        full ||= !sink.add(
+          entry.name,
+          fs.nodes.inoIn(dir.node, entry.name, entry.qid),
+          entry.type,
+          entry.offset,
+          result,
+        );
         // what was looked up and does not fit has been counted, and the kernel will never know
         if (full && result !== undefined) fs.nodes.forget(result.nodeid, 1);
       }
@@ -167,13 +173,6 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
 }
 
 type NamedDirent = ListedDirent & { name: string };
-
-/** Where there is no `..` on the wire, the listing has it all the same and does not know what it is. */
-function inoIn(fs: Bridge, dir: Node, { name, qid }: NamedDirent): bigint {
-  const node = name === '..' ? dir.places[0]?.parent : name === '.' ? dir : fs.nodes.child(dir, name);
-  const known = node !== undefined && (name === '..' || node.stat.qid.path === qid.path);
-  return known ? node.ino : inoOf(qid);
-}
 
 /** As many entries as a reply of `size` bytes holds. */
 function fitting(entries: readonly NamedDirent[], size: number): NamedDirent[] {
