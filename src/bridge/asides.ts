@@ -31,7 +31,7 @@ export async function stepAside(fs: Bridge, ctx: RequestContext, parent: Node, n
   const node = fs.nodes.child(parent, name);
   const hidden = sideName();
   if (node === undefined || !(await tried(fs, name, move(fs, ctx, parent, name, hidden)))) return false;
-  hide(node, { parent, name: hidden, by: withoutSignal(ctx) });
+  await hide(fs, node, { parent, name: hidden, by: withoutSignal(ctx) });
   return true;
 }
 
@@ -61,12 +61,14 @@ export async function renameOver(
     else await tried(fs, name, move(fs, aside.by, parent, hidden, name));
     throw error;
   }
-  hide(target, aside);
+  await hide(fs, target, aside);
 }
 
-function hide(node: Node, aside: Aside): void {
+async function hide(fs: Bridge, node: Node, aside: Aside): Promise<void> {
   node.aside = aside;
   node.stat = { ...node.stat, nlink: 0 };
+  // closed by the last who had it open while it was on its way there
+  if (node.opens.size === 0) await endAside(fs, node);
 }
 
 /** False: the server refuses. */

@@ -84,6 +84,8 @@ export class Nodes {
   #limit = Number.POSITIVE_INFINITY;
   /** Raised when fids that were walked to by path may have lost their file (Dialect.fidsFollowPaths). */
   #epoch = 0;
+  /** How often this client has given a file another name: a fid that was on its way then may have missed it. */
+  moves = 0;
 
   constructor(session: Session, users: Users, rootStat: FileStat) {
     this.#session = session;
@@ -347,6 +349,7 @@ export class Nodes {
     this.#unplace(node, parent, name);
     this.#place(node, newParent, newName);
     node.nlookup--;
+    this.moves++;
     if (!this.#session.dialect.fidsFollowPaths) return;
     if (isDir(node)) this.#epoch++;
     else this.#dropFids(node);

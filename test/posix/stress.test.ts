@@ -137,8 +137,12 @@ describe.skipIf(!able).each(places)('$server.name, cache=$cache', ({ server, cac
     const { name, program } = one;
     it(name, { timeout: 900_000 }, async ({ annotate, skip }) => {
       if (missingPrograms(program) !== null) skip(`not installed: ${program}`);
-      await annotate(await one.run(live.mountpoint));
-      expect(await output(`find '${live.mountpoint}' -mindepth 1`)).toBe('');
+      // one of its own, so that what one leaves is not held against the next
+      const own = join(live.mountpoint, program + programs.indexOf(one));
+      await output(`mkdir '${own}'`);
+      await annotate(await one.run(own));
+      expect(await output(`find '${own}' -mindepth 1`)).toBe('');
+      await output(`rmdir '${own}'`);
       await live.checkLeaks();
     });
   }

@@ -137,6 +137,18 @@ describe.each<Version>(['9P2000.u', '9P2000'])('over %s', (version) => {
     expect(await names(there)).toEqual([]);
   });
 
+  test('nothing of it stays where its last descriptor is closed while it is being hidden', async () => {
+    for (let turns = 0; turns < 12; turns++) {
+      const { nodeid, fh } = await put(here, 'f', 'content');
+      const removing = here.ops.unlink(caller(), ROOT, 'f');
+      for (let i = 0; i < turns; i++) await turn();
+      await here.ops.release(caller(), nodeid, fh);
+      await removing;
+      expect(await names(there)).toEqual([]);
+      here.ops.forget(nodeid, 1);
+    }
+  });
+
   test('one that nobody has open is removed at once', async () => {
     const { nodeid, fh } = await put(here, 'f', 'content');
     await here.ops.release(caller(), nodeid, fh);

@@ -6,7 +6,7 @@ import type { FileStat } from '../../client/dialects/dialect.ts';
 import type { Fid } from '../../client/fids.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
-import type { Operations, RequestContext } from '../../fuse/operations.ts';
+import type { OpenReply, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN, QT } from '../../wire/p9/constants.ts';
 import { modeIn } from '../acls.ts';
 import { endAside } from '../asides.ts';
@@ -58,25 +58,40 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
     }
   }
 
+  async function openNode(ctx: RequestContext, node: Node, flags: number, killSuidGid: boolean): Promise<OpenReply> {
+    const before = node.stat;
+    const [fid, stat] = await cloneAndLook(fs, ctx, node);
+    try {
+      if (killSuidGid) await fs.clearPrivileges(node, await fs.fid(ctx, node), ctx.signal);
+      node.plain ||= stat !== undefined && stat.size > 0;
+      const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false, node.plain);
+      await openFid(fid, flags, plan, ctx);
+      if ((flags & OPEN.TRUNC) !== 0) node.stat = { ...node.stat, size: 0 };
+      node.pagesOf = stat;
+      // The kernel still has the attributes that it was given last, a length among them that may no longer be right.
+      if (fs.policy.mode === 'auto' && stat !== undefined && differs(before, stat)) await fs.expireAttr(node);
+      return { fh: fs.handles.add(await keep(ctx, fid, node, plan)), flags: plan.kernelFlags };
+    } catch (error) {
+      calls.clunk(fid);
+      throw error;
+    }
+  }
+
   return {
     async open(ctx, nodeid, flags, killSuidGid) {
       const node = fs.nodes.get(nodeid);
-      const before = node.stat;
-      const [fid, stat] = await cloneAndLook(fs, ctx, node);
+      const { moves } = fs.nodes;
+      const attempt = () => openNode(ctx, node, flags, killSuidGid);
       try {
-        if (killSuidGid) await fs.clearPrivileges(node, await fs.fid(ctx, node), ctx.signal);
-        node.plain ||= stat !== undefined && stat.size > 0;
-        const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false, node.plain);
-        await openFid(fid, flags, plan, ctx);
-        if ((flags & OPEN.TRUNC) !== 0) node.stat = { ...node.stat, size: 0 };
-        node.pagesOf = stat;
-        // The kernel still has the attributes that it was given last, a length among them that may no longer be right.
-        if (fs.policy.mode === 'auto' && stat !== undefined && differs(before, stat)) await fs.expireAttr(node);
-        return { fh: fs.handles.add(await keep(ctx, fid, node, plan)), flags: plan.kernelFlags };
+        return await attempt();
       } catch (error) {
-        calls.clunk(fid);
-        throw gone(node, error);
+        // where fids are paths, this one was to a name that this client has changed meanwhile
+        const missed = isGone(error) && dialect.fidsFollowPaths && fs.nodes.moves !== moves && !node.isUnlinked;
+        if (!missed) throw gone(node, error);
       }
+      return attempt().catch((error: unknown) => {
+        throw gone(node, error);
+      });
     },
 
     async create(ctx, parentId, name, flags, mode, umask, killSuidGid) {
@@ -126,11 +141,11 @@ async function cloneAndLook(fs: Bridge, ctx: RequestContext, node: Node): Promis
   const hadName = node.stat.nlink > 0;
   const looking = fs.policy.mode === 'loose' ? node.stat : fs.stat(ctx, node, undefined);
   const [fid, stat] = await Promise.allSettled([fs.clone(ctx, node), looking]);
-  if (fid.status === 'rejected') throw gone(node, fid.reason);
+  if (fid.status === 'rejected') throw fid.reason;
   if (stat.status === 'fulfilled' && !(hadName && stat.value.nlink === 0)) return [fid.value, stat.value];
   fs.session.calls.clunk(fid.value);
   // somebody else has removed or replaced it: the kernel looks the name up again and finds what has it now
-  throw stat.status === 'fulfilled' ? new ErrnoError(errno.ESTALE, 'removed') : gone(node, stat.reason);
+  throw stat.status === 'fulfilled' ? new ErrnoError(errno.ESTALE, 'removed') : stat.reason;
 }
 
 /**

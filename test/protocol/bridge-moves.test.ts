@@ -1,0 +1,80 @@
+// A file that gets another name while it is on its way into an operation, on a server whose fids are paths and therefore
+// lose it: the operation finds it again where it is, and whoever asked for it does not notice.
+
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { NodeId } from '../../src/common/brand.ts';
+import { errno } from '../../src/common/errno.ts';
+import { OPEN } from '../../src/wire/p9/constants.ts';
+import type { Message } from '../../src/wire/p9/messages.ts';
+import { type Bridged, bridged, caller } from '../support/bridged.ts';
+import { expectIdle, expectNothingAfterEnd } from '../support/leaks.ts';
+import { turn } from '../support/scripted.ts';
+import { until } from '../support/until.ts';
+
+const ROOT = 1 as NodeId;
+let it: Bridged;
+/** The file, which has been renamed once: that is how such a server is known. */
+let file: NodeId;
+let held: Message | undefined;
+
+/** Whatever name it has, it is the same file; and there is no Trenameat and no Tunlinkat. */
+function before(message: Message): boolean {
+  if (message.type === 'Twalk' && /^(now|then)$/.test(message.names.at(-1) ?? '')) {
+    it.files.answer({ ...message, names: ['file'] });
+    return true;
+  }
+  if (message.type !== 'Trenameat' && message.type !== 'Tunlinkat') return false;
+  it.files.refuse(message, errno.EOPNOTSUPP);
+  return true;
+}
+
+beforeEach(async () => {
+  it = await bridged();
+  held = undefined;
+  it.files.before = before;
+  ({ nodeid: file } = (await it.ops.lookup(caller(), ROOT, 'file')) as { nodeid: NodeId });
+  await it.ops.rename(caller(), ROOT, 'file', ROOT, 'now', 0);
+});
+afterEach(() => expectNothingAfterEnd(it.client));
+
+/** Opens the file, does `meanwhile` when Tlopen is on its way, and has it fail. */
+async function openWhile(meanwhile: () => unknown) {
+  it.files.before = (message) => {
+    if (message.type !== 'Tlopen' || held !== undefined) return before(message);
+    held = message;
+    return true;
+  };
+  const opening = Promise.resolve(it.ops.open(caller(), file, OPEN.RDONLY, false));
+  const outcome = opening.then(
+    (opened) => opened,
+    (error: { code: string }) => error.code,
+  );
+  await until('the Tlopen', () => held !== undefined);
+  await meanwhile();
+  if (held !== undefined) it.files.refuse(held, errno.ENOENT);
+  return outcome;
+}
+
+const opens = () => it.files.received.filter(({ type }) => type === 'Tlopen').length;
+
+test('an open goes on by the new name', async () => {
+  const opened = await openWhile(() => it.ops.rename(caller(), ROOT, 'now', ROOT, 'then', 0));
+  expect(opened).toMatchObject({ fh: expect.anything() });
+  expect(it.files.received.findLast(({ type }) => type === 'Twalk')).toMatchObject({ names: [] });
+  expect(it.files.received.some((one) => one.type === 'Twalk' && one.names.at(-1) === 'then')).toBe(true);
+  expect(opens()).toBe(2);
+  if (typeof opened === 'object') await it.ops.release(caller(), file, opened.fh);
+  it.ops.forget(file, 1);
+  await turn();
+  await expectIdle(it.client, 1);
+});
+
+test('an open of a file that somebody else has removed is not made twice', async () => {
+  expect(await openWhile(() => undefined)).toBe('ESTALE');
+  expect(opens()).toBe(1);
+});
+
+test('an open of a file that this client has removed meanwhile finds nothing', async () => {
+  expect(await openWhile(() => it.ops.unlink(caller(), ROOT, 'now'))).toBe('ESTALE');
+  expect(opens()).toBe(1);
+});
