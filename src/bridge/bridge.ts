@@ -200,7 +200,15 @@ export class Bridge {
    * that to us). Where the server acts as the writer it refuses him the chmod, and clears them itself when he writes.
    */
   async clearPrivileges(node: Node, fid: Fid, signal: AbortSignalLike): Promise<void> {
-    const mode = withoutPrivileges(node.stat.mode);
+    await this.#setMode(node, fid, withoutPrivileges(node.stat.mode), signal);
+  }
+
+  /** An ACL is set by an owner who is not in the file's group; a server that takes him for himself does it by itself. */
+  async clearSgid(node: Node, fid: Fid, signal: AbortSignalLike): Promise<void> {
+    await this.#setMode(node, fid, node.stat.mode & ~S_ISGID, signal);
+  }
+
+  async #setMode(node: Node, fid: Fid, mode: number, signal: AbortSignalLike): Promise<void> {
     if (mode === node.stat.mode) return;
     try {
       if (this.isLost(node)) return;

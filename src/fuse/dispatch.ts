@@ -283,7 +283,7 @@ const table: AnyHandler[] = [
   on('SETXATTR', {
     // The value is copied: the buffer that it lies in is read into again as soon as this returns.
     run: (ops, at, args) =>
-      optional(ops.setxattr).call(ops, at, at.nodeid, args.name, Buffer.from(args.value), args.flags),
+      optional(ops.setxattr).call(ops, at, at.nodeid, args.name, Buffer.from(args.value), args.flags, args.killSgid),
     reply: nothing,
   }),
   on('REMOVEXATTR', {

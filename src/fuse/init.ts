@@ -94,6 +94,8 @@ const wanted: Partial<Record<InitFlag, (settings: FuseSettings) => boolean>> = {
   WRITEBACK_CACHE: (s) => s.writebackCache,
   PARALLEL_DIROPS: (s) => s.parallelDirops,
   POSIX_ACL: (s) => s.posixAcl,
+  // Says whether a new ACL takes the setgid bit away.
+  SETXATTR_EXT: () => true,
   // Tells an abort through fusectl from an unmount.
   ABORT_ERROR: () => true,
   MAX_PAGES: () => true,

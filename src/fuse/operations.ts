@@ -213,8 +213,15 @@ export interface Operations {
   access(ctx: RequestContext, nodeid: NodeId, mask: number): Awaitable<void>;
   /** The value; the session turns a probe of size 0 into the length and a short buffer into ERANGE. */
   getxattr?(ctx: RequestContext, nodeid: NodeId, name: string): Awaitable<Uint8Array>;
-  /** flags: XATTR_CREATE 1, XATTR_REPLACE 2. */
-  setxattr?(ctx: RequestContext, nodeid: NodeId, name: string, value: Uint8Array, flags: number): Awaitable<void>;
+  /** flags: XATTR_CREATE 1, XATTR_REPLACE 2. killSgid: an ACL by somebody who is not in the file's group (FUSE_SETXATTR_ACL_KILL_SGID). */
+  setxattr?(
+    ctx: RequestContext,
+    nodeid: NodeId,
+    name: string,
+    value: Uint8Array,
+    flags: number,
+    killSgid?: boolean,
+  ): Awaitable<void>;
   /** NUL-terminated names, as listxattr(2) returns them. */
   listxattr?(ctx: RequestContext, nodeid: NodeId): Awaitable<Uint8Array>;
   removexattr?(ctx: RequestContext, nodeid: NodeId, name: string): Awaitable<void>;

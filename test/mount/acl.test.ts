@@ -68,6 +68,13 @@ describe.skipIf(!able).each(['user', 'client'] as const)('ACLs of the host tree,
     expect(await output(`cat ${mnt}/open`, as(ANN))).toBe('all\n');
   });
 
+  test('set by an owner who is not in the group, one takes the setgid bit away', async () => {
+    const mnt = await mountedWith({ posixAcl: true });
+    await output(`cd ${mnt} && touch a b && chown ${ANN}:${BOB} a && chown ${ANN}:${ANN} b && chmod 2750 a b`);
+    await output(`setfacl -m u:${BOB}:r ${mnt}/a ${mnt}/b`, as(ANN));
+    expect(await output(`stat -c %a ${mnt}/a ${mnt}/b ${directory}/a`)).toBe('750\n2750\n750\n');
+  });
+
   test("a directory's default takes the place of the umask", async () => {
     const mnt = await mountedWith({ posixAcl: true });
     const make = 'umask 077; touch file; mkdir sub; mkfifo pipe; touch sub/file';

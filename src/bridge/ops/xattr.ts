@@ -7,7 +7,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import { ACCESS_ACL, DEFAULT_ACL } from '../acls.ts';
-import type { Bridge } from '../bridge.ts';
+import { type Bridge, withoutSignal } from '../bridge.ts';
 import { mapAcl, sameIds } from '../ids.ts';
 import type { Node } from '../nodes.ts';
 
@@ -87,13 +87,17 @@ export function xattrOps(
       return ask(node, async () => dialect.getxattr(await fs.fid(ctx, node), '', ctx.signal));
     },
 
-    setxattr(ctx, nodeid, name, value, flags) {
+    setxattr(ctx, nodeid, name, value, flags, killSgid) {
       const node = fs.nodes.get(nodeid);
       node.incapableUntil = 0;
       node.defaultAcl = undefined;
       return ask(node, async () => {
         const sent = maps && isAcl(name) ? mapAcl(value, uids.toServer, gids.toServer) : value;
-        await fs.withFids(ctx, [node], (fid) => dialect.setxattr(fid, name, sent, flags, ctx.signal));
+        await fs.withFids(ctx, [node], async (fid) => {
+          await dialect.setxattr(fid, name, sent, flags, ctx.signal);
+          // the ACL is set: what belongs to it is not aborted
+          if (killSgid === true) await fs.clearSgid(node, fid, withoutSignal(ctx).signal);
+        });
       });
     },
 

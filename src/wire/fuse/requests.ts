@@ -1,12 +1,12 @@
 // What the kernel sends: for each opcode the body's layout, from which its decoder, its type and its printed form come.
 // Guarantees: decoding copies no payload and allocates nothing by a count in the message; a body that does not fit its
-// layout leaves a fault in the cursor. The layouts are those of 7.31 and later; the longer forms of CREATE (security
-// contexts) and SETXATTR (SETXATTR_EXT) are sent only when asked for in INIT, which this driver does not do.
+// layout leaves a fault in the cursor. The layouts are those of 7.31 and later; SETXATTR in both its forms; the longer form of
+// CREATE (security contexts) is sent only when asked for in INIT, which this driver does not do.
 
 import type { Cursor } from '../../common/cursor.ts';
 import { bits, i53, mode, u32, u53, u64 } from '../../common/layout.ts';
 import { IN_HEADER, type OpcodeName, opcode } from './constants.ts';
-import { forgets, hash, name, pad4, pad8, rest, type Struct, struct } from './structs.ts';
+import { forgets, hash, name, pad4, pad8, rest, type Struct, setxattrFlags, struct } from './structs.ts';
 
 /** struct fuse_in_header. */
 export interface RequestHeader {
@@ -104,7 +104,7 @@ export const requests = {
   STATFS: empty,
   RELEASE: releaseIn,
   FSYNC: fsyncIn,
-  SETXATTR: struct({ size: u32, flags: bits, name, value: rest }),
+  SETXATTR: struct({ size: u32, flags: bits, killSgid: setxattrFlags, name, value: rest }),
   GETXATTR: struct({ size: u32, _pad: pad4, name }),
   LISTXATTR: struct({ size: u32, _pad: pad4 }),
   REMOVEXATTR: oneName,

@@ -46,6 +46,27 @@ export const name: FieldType<string> = {
   show: (value) => JSON.stringify(value),
 };
 
+/**
+ * The second half of struct fuse_setxattr_in, which the kernel leaves out unless SETXATTR_EXT was agreed upon: flags, of
+ * which ACL_KILL_SGID is the only one, and padding. Where it is missing the name begins, and no attribute's name begins so.
+ */
+export const setxattrFlags: FieldType<boolean> = {
+  size: () => 8,
+  write: (writer, value) => {
+    writer.u32(value ? 1 : 0);
+    writer.u32(0);
+  },
+  read: (cursor) => {
+    const { at } = cursor;
+    if (cursor.left < 8) return false;
+    const flags = cursor.u32();
+    if (flags <= 1 && cursor.u32() === 0) return flags === 1;
+    cursor.at = at;
+    return false;
+  },
+  show: String,
+};
+
 /** Everything that is left: a view into the request, not a copy. */
 export const rest: FieldType<Uint8Array> = {
   size: (value) => value.length,

@@ -35,6 +35,7 @@ test('the defaults are those of a POSIX network file system', () => {
       'NO_EXPORT_SUPPORT',
       'PARALLEL_DIROPS',
       'READDIRPLUS_AUTO',
+      'SETXATTR_EXT',
     ].sort(),
   );
   expect(agree().reply).toMatchObject({ major: 7, minor: 45, maxWrite: 1 << 20, maxPages: 256, timeGran: 1 });

@@ -47,6 +47,23 @@ const sizes: Partial<Record<OpcodeName, number>> = {
   STATX: 24,
 };
 
+test('SETXATTR in the form with flags of its own, and in the one without', () => {
+  const text = (value: string) => [...Buffer.from(value)];
+  const head = [3, 0, 0, 0, 1, 0, 0, 0];
+  const rest = text('user.a\0xyz');
+  const read = (bytes: number[]) => {
+    const cursor = new Cursor(Uint8Array.from(bytes));
+    const { value, ...others } = requests.SETXATTR.read(cursor);
+    expect(cursor.fault).toBeUndefined();
+    return { ...others, value: Buffer.from(value).toString() };
+  };
+  const plain = { size: 3, flags: 1, killSgid: false, name: 'user.a', value: 'xyz' };
+  expect(read([...head, ...rest])).toEqual(plain);
+  expect(read([...head, 0, 0, 0, 0, 0, 0, 0, 0, ...rest])).toEqual(plain);
+  expect(read([...head, 1, 0, 0, 0, 0, 0, 0, 0, ...rest])).toEqual({ ...plain, killSgid: true });
+  expect(read([...head, ...text('a\0xyz')])).toEqual({ ...plain, name: 'a' });
+});
+
 describe('layouts', () => {
   test.each(Object.entries(sizes))('%s has the size of its kernel structure', (name, size) => {
     expect(requests[name as OpcodeName].fixed).toBe(size);
