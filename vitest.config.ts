@@ -1,5 +1,5 @@
-// Tests that need nothing run in parallel; those that mount, or start other people's servers, one file at a time: two
-// mounts at once on a small machine would measure each other.
+// Tests that need nothing run all in parallel; those that mount, or start other people's servers, two files at a time: half of
+// their time they wait, and more would take the machine from whoever sits at it.
 
 import { defineConfig } from 'vitest/config';
 
@@ -27,8 +27,7 @@ export default defineConfig({
           ],
           pool: 'forks',
           globalSetup: ['test/support/build.ts'],
-          fileParallelism: false,
-          maxWorkers: 1,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
           testTimeout: 120 * SECOND,
           hookTimeout: 120 * SECOND,

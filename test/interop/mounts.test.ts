@@ -11,13 +11,13 @@ import { hostTree, serve } from '../../src/server/server.ts';
 import { formatAddress, parseAddress } from '../../src/transport/address.ts';
 import { missingPrograms, startDiod, startGanesha } from '../support/debian.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
-import { posixSuite } from '../support/posix.ts';
+import { checksFor, posixSuite } from '../support/posix.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 import { workloadSuite } from '../support/workloads.ts';
 
-const SCALE = Number(process.env['NINEFS_SCALE'] ?? '0.1');
-/** The families whose outcome can depend on what the kernel keeps; all of them at full scale. */
-const WITHOUT_A_CACHE = ['io', 'idioms', 'mapping', 'listing', 'rename', 'unlink', 'sizes'];
+const asked = process.env['NINEFS_SCALE'];
+/** Without a cache every call is a request, and takes several times as long. */
+const scaleOf = (cache: CacheMode) => Number(asked ?? (cache === 'none' ? '0.015' : '0.05'));
 
 interface Started {
   address: string;
@@ -87,10 +87,9 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(combi
 
     if (exclude !== undefined) {
       const file = join(import.meta.dirname, '../posix/exclude', exclude);
-      const only = SCALE < 1 && cache === 'none' ? { only: WITHOUT_A_CACHE } : {};
-      posixSuite('POSIX', () => live.mountpoint, { exclude: file, ...only });
+      posixSuite('POSIX', () => live.mountpoint, { exclude: file, ...checksFor(cache) });
     }
-    workloadSuite('work', () => ({ dir: live.mountpoint, server: exported }), { scale: SCALE });
+    workloadSuite('work', () => ({ dir: live.mountpoint, server: exported }), { scale: scaleOf(cache) });
 
     it('leaks nothing', async () => {
       await live.checkLeaks();

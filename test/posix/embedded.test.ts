@@ -9,7 +9,7 @@ import { hostTree, memoryTree, type Serving, serve } from '../../src/server/serv
 import { Users } from '../../src/server/users.ts';
 import { writeAccounts } from '../support/accounts.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
-import { posixSuite } from '../support/posix.ts';
+import { checksFor, posixSuite } from '../support/posix.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 import { until } from '../support/until.ts';
 
@@ -55,7 +55,7 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(modes
       await removeTempDir(dir);
     });
 
-    posixSuite('POSIX', () => live.mountpoint);
+    posixSuite('POSIX', () => live.mountpoint, checksFor(cache));
 
     it('leaks nothing', () => live.checkLeaks());
   },

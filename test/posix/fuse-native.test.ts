@@ -8,7 +8,7 @@ import { type Mount, mount } from '../../src/bridge/mount.ts';
 import type { CacheMode } from '../../src/bridge/settings.ts';
 import { memoryTree, type Serving, serve } from '../../src/server/server.ts';
 import { whyNoFuseNative } from '../support/fusenative.ts';
-import { posixSuite, python } from '../support/posix.ts';
+import { checksFor, posixSuite, python } from '../support/posix.ts';
 import { output } from '../support/shell.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 import { until } from '../support/until.ts';
@@ -57,14 +57,17 @@ describe.skipIf(why !== undefined).each(modes)('the memory tree by way of fuse-n
   });
 
   it.skipIf(mode.cache === 'none')('random operations on a file, page by page and mapped', () =>
-    exercise('files', 4000),
+    exercise('files', 2000),
   );
-  it('a random tree made by four processes', () => exercise('trees', 300));
+  it('a random tree made by four processes', () => exercise('trees', 150));
 
   function exercise(kind: 'files' | 'trees', ops: number): Promise<string> {
     const script = join(import.meta.dirname, 'exercisers', `${kind}.py`);
     return output(`exec ${python} ${script} ${mountpoint} --seed 1 --ops ${ops}`, { timeout: 110_000 });
   }
 
-  posixSuite('POSIX', () => mountpoint, { exclude: join(import.meta.dirname, 'exclude', mode.exclude) });
+  posixSuite('POSIX', () => mountpoint, {
+    exclude: join(import.meta.dirname, 'exclude', mode.exclude),
+    ...checksFor(mode.cache),
+  });
 });

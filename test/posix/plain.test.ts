@@ -27,7 +27,7 @@ describe('the runner', () => {
 
   it('chooses by name, family and pattern', async () => {
     const only = ['rename.plain', 'copies', 'io.seek*'];
-    const results = await runPosix(top, { only });
+    const results = await runPosix(top, { only, jobs: 1 });
     expect(results.map((r) => r.name)).toEqual(listPosix(only).map((c) => c.name));
     expect(new Set(results.map((r) => r.status))).toEqual(new Set(['ok']));
   });
@@ -37,7 +37,11 @@ describe('the runner', () => {
       const exclude = join(dir, 'exclude.txt');
       const lines = ['# a comment', '', 'rename.plain  # said not to work', '-rename.ctime  # takes the server down'];
       await writeFile(exclude, lines.join('\n'));
-      const [plain, ctime] = await runPosix(dir, { exclude, only: ['rename.plain', 'rename.ctime'] });
+      const [plain, ctime] = await runPosix(dir, {
+        exclude,
+        only: ['rename.plain', 'rename.ctime'],
+        jobs: 1,
+      });
       expect(plain).toMatchObject({ status: 'fail', message: expect.stringContaining('stale exclusion') });
       expect(ctime).toMatchObject({ status: 'excluded', message: 'takes the server down' });
     }));

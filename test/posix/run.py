@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # Runs the cases of test/posix/cases on a directory: one behaviour of a POSIX file system each.
-#   run.py DIR [--json] [--only NAME,...] [--exclude-file FILE] [--require KIND,...] [--timeout SECONDS]
+#   run.py DIR [--json] [--only NAME,...] [--exclude-file FILE] [--require KIND,...] [--timeout SECONDS] [--jobs N]
 #   run.py --list [--json]
 # Every case runs in a process of its own whose working directory is a fresh empty one, so a hang, a crash or a
 # changed uid stays with the case. One line a case; exit 1 when one failed, 2 for a usage error.
@@ -188,15 +188,24 @@ def wait_for_end(pidfd, seconds):
     return bool(poller.poll(seconds * 1000))
 
 
-def isolate(directory, fn, seconds):
-    """(status, message) of fn run in a forked child with a deadline."""
-    reader, writer = os.pipe()
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
+class Isolated:
+    """fn run in a forked child with a deadline."""
+
+    def __init__(self, directory, fn, seconds):
+        self.seconds = seconds
+        self.began = time.monotonic()
+        self._reader, writer = os.pipe()
+        sys.stdout.flush()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._work(directory, fn, writer)
+        os.close(writer)
+        self.pidfd = os.pidfd_open(self._pid)
+
+    def _work(self, directory, fn, writer):
         code = 1
         try:
-            os.close(reader)
+            os.close(self._reader)
             os.setpgid(0, 0)
             libc.die_with_parent()
             # What a case prints would be mixed with the report.
@@ -209,30 +218,44 @@ def isolate(directory, fn, seconds):
             traceback.print_exc()
         finally:
             os._exit(code)
-    os.close(writer)
-    pidfd = os.pidfd_open(pid)
-    try:
-        ended = wait_for_end(pidfd, seconds)
-        where = '' if ended else process_state(pid)
+
+    def left(self):
+        """Seconds until its deadline."""
+        return max(0, self.began + self.seconds - time.monotonic())
+
+    def finish(self):
+        """(status, message), when it has ended or its deadline has passed."""
         try:
-            # The group also holds whatever children the case left running.
-            os.killpg(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # nobody is left, which is what was wanted
-        if not ended:
-            if wait_for_end(pidfd, GRACE):
-                os.waitpid(pid, 0)
-                return ('hang', f'timed out after {seconds:g} s ({where})')
-            return ('hang', f'timed out after {seconds:g} s and cannot be killed, left behind ({where})')
-        _, status = os.waitpid(pid, 0)
-        result = os.read(reader, 65536)
-        if result:
-            return tuple(json.loads(result))
-        how = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-        return ('fail', f'the process of the case ended without a result: {how}')
-    finally:
-        os.close(pidfd)
-        os.close(reader)
+            ended = wait_for_end(self.pidfd, 0)
+            where = '' if ended else process_state(self._pid)
+            try:
+                # The group also holds whatever children the case left running.
+                os.killpg(self._pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # nobody is left, which is what was wanted
+            if not ended:
+                if wait_for_end(self.pidfd, GRACE):
+                    os.waitpid(self._pid, 0)
+                    return ('hang', f'timed out after {self.seconds:g} s ({where})')
+                return ('hang', f'timed out after {self.seconds:g} s and cannot be killed, left behind ({where})')
+            _, status = os.waitpid(self._pid, 0)
+            result = os.read(self._reader, 65536)
+            if result:
+                return tuple(json.loads(result))
+            how = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            return ('fail', f'the process of the case ended without a result: {how}')
+        finally:
+            os.close(self.pidfd)
+            os.close(self._reader)
+
+
+def first_ended(running):
+    """One of them that has ended, or whose deadline has passed."""
+    poller = select.poll()
+    for each in running:
+        poller.register(each.pidfd, select.POLLIN)
+    ended = {fd for fd, _ in poller.poll(min(each.left() for each in running) * 1000 + 1)}
+    return next((each for each in running if each.pidfd in ended or each.left() == 0), None)
 
 
 # ---- what the directory and the caller can do
@@ -299,15 +322,20 @@ class Runner:
         self._missing = {}
         self._hangs = 0
 
-    def isolated(self, label, fn, seconds=PROBE):
-        path = os.path.join(self._directory, f'case-{os.getpid()}-{label}')
-        if self._hangs >= GIVE_UP_AFTER:
-            return ('fail', f'not run: {self._hangs} cases before it did not come to an end')
-        status, message = isolate(path, fn, seconds)
+    def _start(self, label, fn, seconds):
+        return Isolated(os.path.join(self._directory, f'case-{os.getpid()}-{label}'), fn, seconds)
+
+    def _finish(self, child):
+        status, message = child.finish()
         if status == 'hang':
             self._hangs += 1
             return ('fail', message)
         return (status, message)
+
+    def isolated(self, label, fn, seconds=PROBE):
+        child = self._start(label, fn, seconds)
+        wait_for_end(child.pidfd, seconds)
+        return self._finish(child)
 
     def missing(self, kind):
         if kind not in self._missing:
@@ -315,17 +343,42 @@ class Runner:
             self._missing[kind] = None if status == 'ok' else message
         return self._missing[kind]
 
-    def run(self, name, fn, exclusion):
+    def _without_running(self, fn, exclusion):
+        """Its result where that is known before."""
         if exclusion and not exclusion[1]:
             return ('excluded', exclusion[0])
         for kind in getattr(fn, 'needs', ()):
             reason = self.missing(kind)
             if reason:
                 return ('fail', f'{kind} is required: {reason}') if kind in self._required else ('skip', reason)
-        status, message = self.isolated(name, fn, self._seconds)
-        if not exclusion or status == 'skip':
-            return (status, message)
-        if status == 'ok':
+        if self._hangs >= GIVE_UP_AFTER:
+            return ('fail', f'not run: {self._hangs} cases before it did not come to an end')
+        return None
+
+    def run(self, chosen, exclusions, jobs):
+        """Yields (name, status, message, seconds) of (name, function) as they end, `jobs` of them at a time."""
+        running = {}
+        waiting = list(reversed(chosen))
+        while waiting or running:
+            if waiting and len(running) < jobs:
+                name, fn = waiting.pop()
+                known = self._without_running(fn, exclusions.get(name))
+                if known:
+                    yield (name, *known, 0.0)
+                else:
+                    running[self._start(name, fn, self._seconds)] = name
+                continue
+            child = first_ended(running)
+            if child is None:
+                continue
+            name = running.pop(child)
+            took = time.monotonic() - child.began
+            yield (name, *self._judged(self._finish(child), exclusions.get(name)), took)
+
+    def _judged(self, result, exclusion):
+        if not exclusion or result[0] == 'skip':
+            return result
+        if result[0] == 'ok':
             return ('fail', f'stale exclusion: it passes, though excluded because "{exclusion[0]}"')
         return ('excluded', exclusion[0])
 
@@ -339,6 +392,7 @@ def main():
     parser.add_argument('--exclude-file', metavar='FILE')
     parser.add_argument('--require', default='', metavar='KIND,...', help='fail, not skip, when this is missing')
     parser.add_argument('--timeout', type=float, default=30.0, metavar='SECONDS', help='for one case (30)')
+    parser.add_argument('--jobs', type=int, default=1, metavar='N', help='cases at a time (1)')
     args = parser.parse_args()
 
     cases = load_cases()
@@ -363,10 +417,9 @@ def main():
     if status != 'ok':
         usage(f'{args.directory} cannot be used: {message}')
     counts = {}
-    for name in chosen:
-        began = time.monotonic()
-        status, message = runner.run(name, cases[name], exclusions.get(name))
-        ms = round((time.monotonic() - began) * 1000, 1)
+    work = [(name, cases[name]) for name in chosen]
+    for name, status, message, took in runner.run(work, exclusions, args.jobs):
+        ms = round(took * 1000, 1)
         counts[status] = counts.get(status, 0) + 1
         if args.json:
             row = {'name': name, 'status': status, 'message': message, 'ms': ms}
