@@ -331,6 +331,7 @@ export class Nodes {
   unlinked(parent: Node, name: string): void {
     const node = parent.names.get(name);
     if (node === undefined) return;
+    if (this.#inos.knows(node.stat.qid)) this.#inos.removed(node.stat.qid, this.#nameOf(parent, name));
     node.stat = { ...node.stat, nlink: Math.max(0, node.stat.nlink - (isDir(node) ? node.stat.nlink : 1)) };
     this.#unplace(node, parent, name);
     // another of its names still leads there, but the fid may have come by this one
@@ -345,6 +346,10 @@ export class Nodes {
     if (node === undefined) return;
     // renaming one hard link over another of the same file does nothing (rename(2))
     if (target === node) return;
+    const { qid } = node.stat;
+    if (this.#inos.knows(qid)) {
+      this.#inos.renamed(qid, this.#nameOf(parent, name), this.#nameOf(newParent, newName), node.ino);
+    }
     node.nlookup++; // or taking its only name away could end it
     this.#unplace(node, parent, name);
     this.#place(node, newParent, newName);

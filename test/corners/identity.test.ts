@@ -91,6 +91,13 @@ describe('qid.path uniqueness', () => {
     expect((await look('a')).attr.ino).toBe(one.attr.ino);
     await stage.at.ops.rename(caller(), ROOT, 'abc', await lookup('dir'), 'xyz', 0);
     expect((await look('xyz', await lookup('dir'))).attr.ino).toBe(three.attr.ino);
+    // and when the kernel has forgotten it since
+    for (const { nodeid } of [one, three]) stage.at.ops.forget(nodeid, 1000);
+    expect((await look('xyz', await lookup('dir'))).attr.ino).toBe(three.attr.ino);
+    // what gets its old name is another
+    const next = await look('abc');
+    expect([one.attr.ino, three.attr.ino]).not.toContain(next.attr.ino);
+    expect((await look('a')).attr.ino).toBe(one.attr.ino);
   });
 
   test('qid.path uniqueness: a node id is never that of a second file, so that no generation is needed', async () => {
