@@ -77,6 +77,11 @@ describe('Readdir .L', () => {
     const dir = await lookup('dir');
     const { fh } = await stage.at.ops.opendir(caller(), dir, 0);
     await stage.at.ops.readdir(caller(), dir, fh, 0n, 32, { add: () => false });
+    const { dialect } = stage.at.bridge.session;
+    const fid = await dialect.walk(await stage.at.bridge.users.root(0), ['dir']);
+    await dialect.open(fid, 0);
+    await dialect.readdir(fid, 0n, 1);
+    stage.at.bridge.session.calls.clunk(fid);
     // qid[13] offset[8] type[1] name[s], with a name of 255 bytes
     for (const { count } of got('Treaddir')) expect(count).toBeGreaterThanOrEqual(13 + 8 + 1 + 2 + 255);
     stage.at.ops.releasedir(caller(), dir, fh);
