@@ -1,6 +1,7 @@
 // The public surface, and nothing else: a 9P client, a mount, an embedded server with its trees, and the errors that all
 // of them use. What is not exported here may change at any time.
 
+export type { NoMap } from './bridge/ids.ts';
 export { type Mount, type MountEnd, type MountStats, mount } from './bridge/mount.ts';
 export {
   type AccessMode,
@@ -8,11 +9,12 @@ export {
   type Driver,
   defaultSettings,
   type GivenSettings,
+  type IdMapping,
   type InterruptMode,
   type MountSettings,
   type VersionChoice,
 } from './bridge/settings.ts';
-export { type AccountFiles, Accounts } from './client/accounts.ts';
+export { type AccountFiles, Accounts, type Alias } from './client/accounts.ts';
 export type { ConnectionStats } from './client/connection.ts';
 export type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange } from './client/dialects/dialect.ts';
 export type { Fid } from './client/fids.ts';
