@@ -53,12 +53,13 @@ export async function renameOver(
   const moving = hasLinks ? link(fs, ctx, parent, target, hidden) : move(fs, ctx, parent, name, hidden);
   if (!(await tried(fs, name, moving))) return rename(ctx);
   const aside = { parent, name: hidden, by: withoutSignal(ctx) };
+  const rest = fs.finishing(ctx);
   try {
     // from here on it is done or undone, and not left in the middle
-    await rename(withoutSignal(ctx));
+    await rename(rest);
   } catch (error) {
-    if (hasLinks) await remove(fs, aside);
-    else await tried(fs, name, move(fs, aside.by, parent, hidden, name));
+    if (hasLinks) await remove(fs, { ...aside, by: rest });
+    else await tried(fs, name, move(fs, rest, parent, hidden, name));
     throw error;
   }
   await hide(fs, target, aside);
@@ -105,7 +106,7 @@ export async function endAside(fs: Bridge, node: Node): Promise<void> {
 
 async function remove(fs: Bridge, { parent, name, by }: Aside): Promise<void> {
   try {
-    await fs.withFids(by, [parent], (dir) => fs.session.dialect.unlink(dir, name, false));
+    await fs.withFids(by, [parent], (dir) => fs.session.dialect.unlink(dir, name, false, by.signal));
   } catch (error) {
     // nobody waits for it; somebody else may have removed it
     if (!(error instanceof ErrnoError) || error.errno !== errno.ENOENT) {

@@ -8,6 +8,7 @@ import type { Session } from '../client/session.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
+import { Finishing } from '../common/finishing.ts';
 import type { Logger } from '../common/log.ts';
 import type { AttrReply, Entry, RequestContext } from '../fuse/operations.ts';
 import { S_ISGID, toAttr, withoutPrivileges } from './attrs.ts';
@@ -138,18 +139,25 @@ export class Bridge {
    * has the mode that was asked for, where the server goes by more than that.
    */
   async lookAtMade(ctx: RequestContext, parent: Node, name: string, mode?: number): Promise<Node> {
-    const node = await this.look(withoutSignal(ctx), parent, name);
+    const rest = this.finishing(ctx);
+    const node = await this.look(rest, parent, name);
     const { dialect } = this.session;
     const uid = this.users.shared ? this.owners.uids.toServer(ctx.uid) : node.stat.uid;
     const foreign = uid !== node.stat.uid && ctx.uid !== this.users.owner;
     const cut = mode !== undefined && dialect.cutsModes && ((node.stat.mode ^ mode) & 0o777) !== 0;
     if (!foreign && !cut) return node;
-    await this.withFids(withoutSignal(ctx), [node], async (fid) => {
-      if (cut) await dialect.change(fid, { mode: mode & 0o7777 }).catch((error) => this.#leave(name, error));
-      if (foreign) await this.change(fid, { uid, gid: this.groupIn(ctx, parent) });
-      this.nodes.refresh(node, await dialect.stat(fid));
+    await this.withFids(rest, [node], async (fid) => {
+      const { signal } = rest;
+      if (cut) await dialect.change(fid, { mode: mode & 0o7777 }, signal).catch((error) => this.#leave(name, error));
+      if (foreign) await this.change(fid, { uid, gid: this.groupIn(ctx, parent) }, signal);
+      this.nodes.refresh(node, await dialect.stat(fid, signal));
     });
     return node;
+  }
+
+  /** The same caller for what follows a step that has had its effect: aborted only when he is being killed, and late. */
+  finishing({ unique, uid, gid, pid, signal }: RequestContext): RequestContext {
+    return { unique, uid, gid, pid, signal: new Finishing(signal, this.flushTimeout) };
   }
 
   /** dialect.change; with chown=ignore an owner that the server refuses is left out. */
@@ -229,7 +237,7 @@ export class Bridge {
   }
 }
 
-/** The same caller, with a signal that nobody aborts: for what follows a step that has had its effect. */
+/** The same caller, with a signal that nobody aborts: for what is done later, when he no longer waits for it. */
 export function withoutSignal({ unique, uid, gid, pid }: RequestContext): RequestContext {
   return { unique, uid, gid, pid, signal: never };
 }

@@ -52,6 +52,8 @@ export class Connection {
   readonly fids: Fids;
   readonly pool: BufferPool;
   readonly logger: Logger;
+  /** Milliseconds that an answer to a Tflush is waited for. */
+  readonly flushTimeout: number;
   readonly #transport: Transport;
   #error: Error | undefined;
   #ended: (error: Error) => void = () => {};
@@ -70,6 +72,7 @@ export class Connection {
     this.version = version;
     this.msize = msize;
     this.logger = options.logger ?? silent;
+    this.flushTimeout = limits.flushTimeout;
     this.#transport = transport;
     const capacity = Math.max(options.rxPool ?? DEFAULT_RX_POOL, slabSize(this.chunk));
     this.pool = new BufferPool(capacity);

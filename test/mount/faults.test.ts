@@ -7,6 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Mount, mount } from '../../src/bridge/mount.ts';
+import type { VersionChoice } from '../../src/bridge/settings.ts';
 import { connectionOf } from '../../src/fuse/connection.ts';
 import { faultsTree, type Serving, serve } from '../../src/server/server.ts';
 import { connectSocket } from '../../src/transport/socket.ts';
@@ -38,9 +39,13 @@ const waits = lives('waits');
 const lost = (call: Right['call'] = 'any'): Right => ({ call, mount: 'is lost' });
 
 const FLUSH_TIMEOUT = 500;
+/** For whatever should come of itself. */
+const PATIENCE = 15_000;
 
-/** A call that sends the message, what it returns where all is well, and whether it changes something. */
-const CALLS: Readonly<Record<string, { op: string; file: string; ret: number; effect: boolean }>> = {
+/** A call that sends a message, what it returns where all is well, and whether it changes something. */
+type Calls = Readonly<Record<string, { op: string; file: string; ret: number; effect: boolean }>>;
+
+const CALLS: Calls = {
   Twalk: { op: 'stat', file: 'file', ret: 0, effect: false },
   Tgetattr: { op: 'stat', file: 'file', ret: 0, effect: false },
   Tsetattr: { op: 'chmod', file: 'file', ret: 0, effect: true },
@@ -65,6 +70,19 @@ const CALLS: Readonly<Record<string, { op: string; file: string; ret: number; ef
   Tclunk: { op: 'open and close', file: 'file', ret: 0, effect: false },
 };
 
+/** The same in 9P2000 and 9P2000.u. */
+const OLDER: Calls = {
+  Twalk: { op: 'stat', file: 'file', ret: 0, effect: false },
+  Tstat: { op: 'stat', file: 'file', ret: 0, effect: false },
+  Twstat: { op: 'chmod', file: 'file', ret: 0, effect: true },
+  Topen: { op: 'open', file: 'file', ret: -1, effect: false },
+  Tcreate: { op: 'create', file: 'file', ret: -1, effect: true },
+  Tread: { op: 'read all', file: 'file', ret: 8192, effect: false },
+  Twrite: { op: 'write', file: 'file', ret: 100, effect: true },
+  Tremove: { op: 'unlink', file: 'file', ret: 0, effect: true },
+  Tclunk: { op: 'open and close', file: 'file', ret: 0, effect: false },
+};
+
 const OPS: Readonly<Record<string, (ret: number, effect: boolean) => Right>> = {
   hang: () => waits,
   late: () => waits,
@@ -80,21 +98,36 @@ const OPS: Readonly<Record<string, (ret: number, effect: boolean) => Right>> = {
   'cut,4': () => lost('EIO'),
 };
 
-/** Nobody waits for a Tclunk, nor heeds an error in answer to it. */
-function rightOf(fault: string, message: string): Right {
-  const { ret = 0, effect = false } = CALLS[message] ?? {};
+function rightOf(fault: string, message: string, calls: Calls): Right {
+  const { ret = 0, effect = false } = calls[message] ?? {};
   const right = OPS[fault]?.(ret, effect) ?? lives(ret);
-  if (message !== 'Tclunk') return right;
-  return right.mount === 'lives' ? lives(0) : lost();
+  // nobody waits for a Tclunk, nor heeds an error in answer to it
+  if (message === 'Tclunk') return right.mount === 'lives' ? lives(0) : lost();
+  // never flushed, so that it is not known what became of it
+  if (message === 'Tremove' && right.call === 'waits') return lost('waits');
+  return right;
 }
 
-const opsCases = (fault: string): Case[] =>
-  Object.entries(CALLS)
+const opsCases = (fault: string, calls: Calls): Case[] =>
+  Object.entries(calls)
     .filter(([message]) => fault !== 'short' || message === 'Tread' || message === 'Twrite')
     .map(([message, { op, file }]) => {
       const place = `ops/${fault}/${message}`;
-      return { place, op, file: `${place}/${file}`, ...rightOf(fault, message) };
+      return { place, op, file: `${place}/${file}`, ...rightOf(fault, message, calls) };
     });
+
+/** ENOSYS from a server is no reason for the kernel never to ask again. Not here: what is known of the whole server after it. */
+const UNKNOWN: Readonly<Record<string, Right['call']>> = {
+  ...Object.fromEntries(['Twalk', 'Tgetattr', 'Tsetattr', 'Tlopen', 'Tlcreate', 'Tread', 'Twrite'].map(unsupported)),
+  ...Object.fromEntries(['Tfsync', 'Treaddir', 'Tmkdir', 'Tmknod', 'Tsymlink', 'Treadlink', 'Tlink'].map(unsupported)),
+  Tstatfs: 0,
+  Tlock: 'ENOLCK',
+  Tgetlock: 'ENOLCK',
+};
+
+function unsupported(message: string): [string, string] {
+  return [message, 'ENOTSUP'];
+}
 
 const SIZE = 65536;
 /** The files: what a read of all of it, and a write of 100 bytes, should come to. */
@@ -154,16 +187,16 @@ describe.skipIf(whyNoMounts() !== undefined)('through a mount', () => {
     await removeTempDir(dir);
   });
 
-  async function begin(name: string): Promise<Mount> {
+  async function begin(name: string, version: VersionChoice = 'auto'): Promise<Mount> {
     const mountpoint = join(dir, name);
     await mkdir(mountpoint);
-    return mount({ address: serving.address, mountpoint, cache: 'none', flushTimeout: FLUSH_TIMEOUT });
+    return mount({ address: serving.address, mountpoint, version, cache: 'none', flushTimeout: FLUSH_TIMEOUT });
   }
 
   /** Nothing waits in the kernel; unmounts; nothing is left of it here. */
   async function finish(live: Mount): Promise<void> {
     const kernel = await connectionOf(live.mountpoint);
-    await until('every request to be answered', async () => (await kernel?.waiting()) === 0);
+    await until('every request to be answered', async () => (await kernel?.waiting()) === 0, PATIENCE);
     expect(await live.unmount()).toEqual({ how: 'unmounted' });
     const { client, fuse } = live.stats();
     expect(client).toMatchObject({ tags: 0, reserveTags: 0, queued: 0, quarantine: 0, pool: { inUse: 0, waiting: 0 } });
@@ -171,11 +204,11 @@ describe.skipIf(whyNoMounts() !== undefined)('through a mount', () => {
   }
 
   /** Makes all calls, each on a mount of its own; returns what was not as it should be. */
-  async function run(cases: readonly Case[]): Promise<string[]> {
+  async function run(cases: readonly Case[], version?: VersionChoice): Promise<string[]> {
     const wrong: string[] = [];
     const victims = new Victims();
     try {
-      const mounts = await Promise.all(cases.map((_, i) => begin(`${i}`)));
+      const mounts = await Promise.all(cases.map((_, i) => begin(`${i}`, version)));
       const at = (i: number) => mounts[i]?.mountpoint ?? '';
       const calls = cases.map(({ op, file }, i) => victims.make(i, op, join(at(i), file)));
       let counts = new Map<string, Counts>();
@@ -184,31 +217,37 @@ describe.skipIf(whyNoMounts() !== undefined)('through a mount', () => {
         ended !== undefined || (call === 'waits' && (counts.get(place)?.requests ?? 0) > 0);
       const away = () =>
         cases.filter((each, i) => !isThere(each, calls[i] ?? {})).map(({ place, op }) => `${place} ${op}`);
-      await until('every call to have ended or to wait', async () => {
-        counts = await countsOf(raw);
-        return away().length === 0;
-      }).catch(() => wrong.push(`neither ended nor waits: ${away().join(', ')}`));
+      await until(
+        'every call to have ended or to wait',
+        async () => {
+          counts = await countsOf(raw);
+          return away().length === 0;
+        },
+        PATIENCE,
+      ).catch(() => wrong.push(`neither ended nor waits: ${away().join(', ')}`));
       for (const { pid, ended } of calls) if (ended === undefined && pid !== undefined) process.kill(pid, 'SIGKILL');
-      await until('everybody to be gone', () => calls.every(({ signal }) => signal !== undefined)).catch(() => {
-        const left = cases.filter((_, i) => calls[i]?.signal === undefined);
-        wrong.push(`not gone: ${left.map(({ place, op }) => `${place} ${op}`).join(', ')}`);
-      });
+      await until('everybody to be gone', () => calls.every(({ signal }) => signal !== undefined), PATIENCE).catch(
+        () => {
+          const left = cases.filter((_, i) => calls[i]?.signal === undefined);
+          wrong.push(`not gone: ${left.map(({ place, op }) => `${place} ${op}`).join(', ')}`);
+        },
+      );
       for (const [i, { place, op, call }] of cases.entries()) {
         const got = said(calls[i] ?? {});
         if (call === 'any' ? got === 'waits' : `${call}` !== got && !(call === -1 && Number(got) >= 0)) {
           wrong.push(`${place}, ${op}: ${got}; should be ${call}`);
         }
       }
-      const looks = cases.map((_, i) => victims.make(cases.length + i, 'statfs', at(i)));
-      await until('every mount to answer', () => looks.every(({ signal }) => signal !== undefined));
+      const looks = cases.map((_, i) => victims.make(cases.length + i, 'stat', `${at(i)}/hang.txt`));
+      await until('every mount to answer', () => looks.every(({ signal }) => signal !== undefined), PATIENCE);
       for (const [i, right] of cases.entries()) {
         const got = said(looks[i] ?? {});
         const should = right.mount === 'lives' ? '0' : 'EIO';
         if (got !== should) wrong.push(`${right.place}, ${right.op}: the mount answers ${got}; should be ${should}`);
       }
-      for (const [i, live] of mounts.entries()) {
-        await finish(live).catch((error) => wrong.push(`${cases[i]?.place}, ${cases[i]?.op}: ${error}`));
-      }
+      await Promise.all(
+        mounts.map((live, i) => finish(live).catch((error) => wrong.push(`${cases[i]?.place}: ${error}`))),
+      );
     } finally {
       await victims.end();
     }
@@ -228,7 +267,57 @@ describe.skipIf(whyNoMounts() !== undefined)('through a mount', () => {
   });
 
   test.each(Object.keys(OPS))('every message that is %s', async (fault) => {
-    expect(await run(opsCases(fault))).toEqual([]);
+    expect(await run(opsCases(fault, CALLS))).toEqual([]);
+  });
+
+  test.each(Object.keys(OPS))('every message of 9P2000.u that is %s', async (fault) => {
+    expect(await run(opsCases(fault, OLDER), '9P2000.u')).toEqual([]);
+  });
+
+  // most of it is the same code
+  test.each(['hang', 'mute', 'double', 'errno,5'])('every message of 9P2000 that is %s', async (fault) => {
+    expect(await run(opsCases(fault, OLDER), '9P2000')).toEqual([]);
+  });
+
+  test('a message that the server says it does not know is asked again all the same', async () => {
+    const live = await begin('unknown');
+    const victims = new Victims();
+    const asked = async () => {
+      const counts = await countsOf(raw);
+      return Object.keys(UNKNOWN).map((message) => counts.get(`ops/errno,38/${message}`)?.requests ?? 0);
+    };
+    const before: number[][] = [];
+    try {
+      for (const round of [0, 1]) {
+        before.push(await asked());
+        const calls = Object.keys(UNKNOWN).map((message, i) => {
+          const { op = '', file = '' } = CALLS[message] ?? {};
+          return victims.make(i + round * 100, op, `${live.mountpoint}/ops/errno,38/${message}/${file}`);
+        });
+        await until('every call to end', () => calls.every(({ signal }) => signal !== undefined));
+        const got = Object.keys(UNKNOWN).map((message, i) => `${message}: ${said(calls[i] ?? {})}`);
+        expect(got).toEqual(Object.entries(UNKNOWN).map(([message, call]) => `${message}: ${call}`));
+      }
+      const [, first = []] = before;
+      const last = await asked();
+      expect(Object.keys(UNKNOWN).filter((_, i) => (last[i] ?? 0) <= (first[i] ?? 0))).toEqual([]);
+    } finally {
+      await victims.end();
+    }
+    await finish(live);
+  });
+
+  test('a server that is stuck after the step that made something', async () => {
+    const cases = ['hang', 'mute'].flatMap((fault) =>
+      ['create', 'mkdir', 'mknod', 'symlink'].map((op) => {
+        const place = `ops/${fault}/Tgetattr`;
+        return { place, op, file: `${place}/${op}`, ...waits };
+      }),
+    );
+    expect(await run(cases)).toEqual([]);
+    const fid = await raw.open('ops/hang/Tgetattr/create.new');
+    expect((await raw.read(fid)).length).toBe(0);
+    await raw.clunk(fid);
   });
 
   test('odd directories', async () => {

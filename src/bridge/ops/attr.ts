@@ -7,7 +7,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { isDirectory, S_IFMT, S_IFREG, shownMode, toChange } from '../attrs.ts';
-import { type Bridge, firstOpen, isGone, isRefusal, withoutSignal } from '../bridge.ts';
+import { type Bridge, firstOpen, isGone, isRefusal } from '../bridge.ts';
 import type { Node } from '../nodes.ts';
 import { shownSpace, unknownSpace } from '../space.ts';
 
@@ -69,7 +69,7 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
       await apply(ctx, node, open, eased);
     }
     // the change has happened: what follows is not aborted, or it would be reported as undone
-    await fs.stat(withoutSignal(ctx), node, open);
+    await fs.stat(fs.finishing(ctx), node, open);
     return fs.attrReply(node);
   }
 

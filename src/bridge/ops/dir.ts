@@ -3,6 +3,7 @@
 // again) means the same however often it is asked; a part of it is read ahead and kept until it is used up.
 
 import type { ListedDirent } from '../../client/dialects/dialect.ts';
+import { unlessAborted } from '../../common/abort.ts';
 import type { FileHandle } from '../../common/brand.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
@@ -11,7 +12,7 @@ import { OPEN } from '../../wire/p9/constants.ts';
 import { modeIn } from '../acls.ts';
 import { asidesIn, endAside, mustStepAside, renameOver, stepAside } from '../asides.ts';
 import { S_ISGID } from '../attrs.ts';
-import { type Bridge, withoutSignal } from '../bridge.ts';
+import type { Bridge } from '../bridge.ts';
 import type { OpenDirectory } from '../handles.ts';
 import type { Node } from '../nodes.ts';
 import { checkName, isTooLong } from './walk.ts';
@@ -87,8 +88,9 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       // to the caller a directory in which there are hidden files only is empty
       const hidden = asidesIn(fs.nodes.child(parent, name) ?? parent);
       if (hidden.length === 0) throw error;
-      await Promise.all(hidden.map((node) => endAside(fs, node)));
-      await fs.withFids(withoutSignal(ctx), [parent], (dir) => dialect.unlink(dir, name, directory));
+      const rest = fs.finishing(ctx);
+      await unlessAborted(Promise.all(hidden.map((node) => endAside(fs, node))), rest.signal);
+      await fs.withFids(rest, [parent], (dir) => dialect.unlink(dir, name, directory, rest.signal));
     }
     fs.nodes.unlinked(parent, name);
   }

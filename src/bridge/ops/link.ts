@@ -3,7 +3,7 @@
 import type { Operations } from '../../fuse/operations.ts';
 import { modeIn } from '../acls.ts';
 import { S_IFMT } from '../attrs.ts';
-import { type Bridge, withoutSignal } from '../bridge.ts';
+import type { Bridge } from '../bridge.ts';
 import { checkName } from './walk.ts';
 
 export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'readlink' | 'mknod'> {
@@ -16,7 +16,7 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       await fs.withFids(ctx, [parent, node], (dir, file) => dialect.link(dir, file, newName, ctx.signal));
       // both names are the same file from here on, which the old count of links would not show
       node.stat = { ...node.stat, nlink: node.stat.nlink + 1 };
-      return fs.entry(await fs.look(withoutSignal(ctx), parent, newName, node));
+      return fs.entry(await fs.look(fs.finishing(ctx), parent, newName, node));
     },
 
     async symlink(ctx, parentId, name, target) {

@@ -11,7 +11,7 @@ import { OPEN, QT } from '../../wire/p9/constants.ts';
 import { modeIn } from '../acls.ts';
 import { endAside } from '../asides.ts';
 import { isDirectory } from '../attrs.ts';
-import { type Bridge, isGone, withoutSignal } from '../bridge.ts';
+import { type Bridge, isGone } from '../bridge.ts';
 import { type OpenPlan, planOpen } from '../cache.ts';
 import type { OpenFile } from '../handles.ts';
 import type { Node } from '../nodes.ts';
@@ -103,12 +103,12 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
         const kept = (await modeIn(fs, ctx, parent, mode, umask)) & 0o7777;
         await dialect.create(fid, name, plan.serverFlags, kept, fs.groupIn(ctx, parent), ctx.signal);
         // it exists and is open: from here on nothing aborts
-        const node = await fs.lookAtMade(withoutSignal(ctx), parent, name, kept);
-        if (killSuidGid) await fs.clearPrivileges(node, fid, withoutSignal(ctx).signal);
+        const node = await fs.lookAtMade(ctx, parent, name, kept);
+        if (killSuidGid) await fs.clearPrivileges(node, fid, fs.finishing(ctx).signal);
         node.pagesOf = node.stat;
         node.plain = true;
         const entry = fs.entry(node);
-        const handle = await keep(withoutSignal(ctx), fid, node, plan);
+        const handle = await keep(fs.finishing(ctx), fid, node, plan);
         return { entry, fh: fs.handles.add(handle), flags: plan.kernelFlags };
       } catch (error) {
         calls.clunk(fid);

@@ -7,7 +7,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import { ACCESS_ACL, DEFAULT_ACL } from '../acls.ts';
-import { type Bridge, withoutSignal } from '../bridge.ts';
+import type { Bridge } from '../bridge.ts';
 import { mapAcl, sameIds } from '../ids.ts';
 import type { Node } from '../nodes.ts';
 
@@ -96,7 +96,7 @@ export function xattrOps(
         await fs.withFids(ctx, [node], async (fid) => {
           await dialect.setxattr(fid, name, sent, flags, ctx.signal);
           // the ACL is set: what belongs to it is not aborted
-          if (killSgid === true) await fs.clearSgid(node, fid, withoutSignal(ctx).signal);
+          if (killSgid === true) await fs.clearSgid(node, fid, fs.finishing(ctx).signal);
         });
       });
     },

@@ -6,7 +6,9 @@
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
+import { Finishing } from '../../common/finishing.ts';
 import type { RecordLock } from '../../common/locktable.ts';
+import { relayed } from '../../common/relay.ts';
 import { DM, OMODE, OPEN, QT } from '../../wire/p9/constants.ts';
 import { type Stat, UNTOUCHED } from '../../wire/p9/stat.ts';
 import type { Accounts } from '../accounts.ts';
@@ -179,7 +181,7 @@ export class Legacy implements Dialect {
       this.calls.clunk(fid);
       throw new ErrnoError(directory ? errno.ENOTDIR : errno.EISDIR, 'Tremove');
     }
-    await this.calls.remove(fid);
+    await this.calls.remove(fid, signal);
   }
 
   async rename(from: Fid, oldname: string, to: Fid, newname: string, signal?: AbortSignalLike): Promise<void> {
@@ -205,6 +207,7 @@ export class Legacy implements Dialect {
    */
   async #replace(fid: Fid, dir: Fid, name: string, signal: AbortSignalLike | undefined): Promise<void> {
     const there = await this.walk(dir, [name], signal);
+    const rest = signal && new Finishing(relayed(signal), this.calls.connection.flushTimeout);
     try {
       if (isDirectory(there) !== isDirectory(fid)) {
         throw new ErrnoError(isDirectory(there) ? errno.EISDIR : errno.ENOTDIR, 'Twstat');
@@ -212,18 +215,19 @@ export class Legacy implements Dialect {
       if (there.qid.path === fid.qid.path) return; // two names of one file: rename(2) leaves both
       if (isDirectory(there)) {
         await this.unlink(dir, name, true, signal);
-        return await this.#rename(fid, name);
+        return await this.#rename(fid, name, rest);
       }
-      // nothing aborts what follows: it would stop half way
+      // what follows is not aborted with its caller: it would stop half way
       await this.#rename(there, sideName(), signal);
       try {
-        await this.#rename(fid, name);
+        await this.#rename(fid, name, rest);
       } catch (error) {
-        await this.#rename(there, name);
+        await this.#rename(there, name, rest);
         throw error;
       }
-      await this.calls.remove(there);
+      await this.calls.remove(there, rest);
     } finally {
+      rest?.done();
       this.calls.clunk(there); // nothing where it was removed
     }
   }

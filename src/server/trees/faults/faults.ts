@@ -140,7 +140,9 @@ function bigcount({ wire, message }: Act): typeof NO_REPLY {
 }
 
 function refusal(ecode: number): Fault {
-  return ({ wire }) => {
+  return async ({ wire, message, perform }) => {
+    // an error does not keep the fid (clunk(9P))
+    if (message.type === 'Tclunk') await perform();
     wire.send(wire.refusal(ecode));
     return NO_REPLY;
   };
