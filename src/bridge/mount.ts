@@ -3,7 +3,6 @@
 // nothing stays mounted or connected. A lost connection ends no mount: it answers EIO until it is unmounted.
 
 import type { ConnectionStats } from '../client/connection.ts';
-import type { FileStat } from '../client/dialects/dialect.ts';
 import { connect, type Session } from '../client/session.ts';
 import { ConfigError, ConnectionError, ErrnoError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
@@ -17,7 +16,7 @@ import { Bridge } from './bridge.ts';
 import { cachePolicy } from './cache.ts';
 import { serveMount } from './driver.ts';
 import { fileSystem } from './filesystem.ts';
-import { accountsOf, type IdMaps, type Owners, ownersOf, readMaps } from './owners.ts';
+import { accountsOf, type IdMaps, ownersOf, readMaps } from './owners.ts';
 import { checkSettings, completeSettings, type GivenSettings, type MountSettings } from './settings.ts';
 import { Users } from './users.ts';
 
@@ -80,10 +79,11 @@ async function mountSession(
   checkDialect(session, settings);
   const { access, uname, uid, aname } = settings;
   const atServer = (id: number) => maps.uids.toServer(id);
+  if (typeof access !== 'number') checkMapped('you', () => atServer(uid));
   const users = new Users(session, { access, uname, uid, aname, atServer });
   const rootStat = await lookAtRoot(session, users, settings);
   const owners = ownersOf(settings, maps, rootStat, session.dialect.attachesByName);
-  checkRoot(rootStat, owners);
+  checkMapped('the owner of the tree', () => toAttr(rootStat, owners));
   const { posixAcl } = settings;
   const policy = cachePolicy(settings.cache);
   const logger = log('bridge');
@@ -119,13 +119,13 @@ function checkDialect({ dialect, connection }: Session, { idmap, flock, posixAcl
   if (posixAcl && connection.version !== VERSION.dotl) cannot('posixacl', 'which has no extended attributes');
 }
 
-/** An owner that cannot be shown would make a mount that nobody can look at. */
-function checkRoot(root: FileStat, owners: Owners): void {
+/** What the files of idmap=file must not leave out: who mounts, who else could not attach, and the tree's owner, who has to be shown. */
+function checkMapped(whose: string, map: () => unknown): void {
   try {
-    toAttr(root, owners);
+    map();
   } catch (error) {
     if (!(error instanceof ErrnoError)) throw error;
-    throw new ConfigError(`the owner of the tree: ${error.message}; nomap=ignore shows such ids as they are`, 1);
+    throw new ConfigError(`${whose}: ${error.message}; nomap=ignore leaves such ids as they are`, 1);
   }
 }
 

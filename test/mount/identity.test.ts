@@ -106,6 +106,14 @@ describe.skipIf(!able)('whose files they are', () => {
     expect(existsSync(join(directory, 'other'))).toBe(false);
   });
 
+  test.each([
+    ['who mounts', `ann:${ANN_THERE}\n`, /you: .*uids has no line for our 0: EPERM; nomap=ignore/],
+    ['the owner of the tree', `root:${ANN_THERE}\n`, /the owner of the tree: .*uids has no line for the server's 0/],
+  ])('idmap=file without a line for %s is refused', async (_who, uids, why) => {
+    const files = await idFiles(uids, 'root:0\n');
+    await expect(mountedWith(files)).rejects.toThrow(why);
+  });
+
   test('idmap=file with nomap=ignore: such an id is itself', async () => {
     await writeFile(join(directory, 'strange'), '');
     await chown(join(directory, 'strange'), 7, 8);
