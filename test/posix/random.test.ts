@@ -7,7 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'vitest';
 import type { CacheMode } from '../../src/bridge/settings.ts';
-import { hostTree, serve } from '../../src/server/server.ts';
+import { hostTree, memoryTree, serve, type Tree } from '../../src/server/server.ts';
 import { formatAddress, parseAddress } from '../../src/transport/address.ts';
 import { missingPrograms, startDiod } from '../support/debian.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
@@ -23,8 +23,8 @@ const caches: CacheMode[] = ['auto', 'none', 'loose'];
 const exercisers = join(import.meta.dirname, 'exercisers');
 
 /** Fails with what the exerciser says: the seed, the operation and those before it. */
-async function exercise(kind: 'files' | 'trees', args: readonly string[]): Promise<void> {
-  const ops = { files: 20_000, trees: 2000 }[kind] / (full ? 1 : 5);
+async function exercise(kind: 'files' | 'trees' | 'exchange', args: readonly string[]): Promise<void> {
+  const ops = { files: 20_000, trees: 2000, exchange: 5000 }[kind] / (full ? 1 : 5);
   const command = [python, join(exercisers, `${kind}.py`), ...args, '--ops', `${ops}`];
   await output(`exec ${command.join(' ')}`, { timeout: 110_000 });
 }
@@ -35,20 +35,26 @@ interface Exported {
   stop(): Promise<void>;
 }
 
-const servers: { name: string; program?: string; start(dir: string): Promise<Exported> }[] = [
-  {
-    name: 'the embedded server',
-    async start(dir) {
-      const serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree: hostTree(dir, {}) });
-      return { address: formatAddress(serving.address), aname: '', stop: () => serving.close() };
-    },
-  },
+interface Server {
+  readonly name: string;
+  readonly program?: string;
+  start(dir: string): Promise<Exported>;
+}
+
+async function embedded(tree: Tree): Promise<Exported> {
+  const serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree });
+  return { address: formatAddress(serving.address), aname: '', stop: () => serving.close() };
+}
+
+const servers: Server[] = [
+  { name: 'the embedded server', start: (dir) => embedded(hostTree(dir, {})) },
   { name: 'diod', program: 'diod', start: startDiod },
 ];
+const memory: Server = { name: 'the memory tree', start: () => embedded(memoryTree()) };
 
 /** `body` gets the mountpoints and the directory that they show. Checks for leaks in the end. */
 async function onMounts(
-  server: (typeof servers)[number],
+  server: Server,
   cache: CacheMode,
   mounts: number,
   body: (mountpoints: string[], exported: string) => Promise<void>,
@@ -80,6 +86,7 @@ it.each(seeds)('passes on a plain directory (seed %i)', async (seed) => {
   try {
     await exercise('files', [dir, '--seed', `${seed}`]);
     await exercise('trees', [dir, '--server', dir, '--seed', `${seed}`]);
+    await exercise('exchange', [dir, dir, '--server', dir, '--coherent', '--settle', '0', '--seed', `${seed}`]);
   } finally {
     await removeTempDir(dir);
   }
@@ -115,5 +122,27 @@ describe.skipIf(!able).each(servers)('$name', (server) => {
     onMounts(server, 'auto', 2, (at, exported) =>
       exercise('trees', [...at, '--server', exported, '--settle', '1.1', '--seed', `${seed}`]),
     ),
+  );
+
+  it.each(seeds)('cache=none on two mounts shows what is written, also by files that are open (seed %i)', (seed) =>
+    onMounts(server, 'none', 2, (at, exported) =>
+      exercise('exchange', [...at, '--server', exported, '--coherent', '--settle', '0', '--seed', `${seed}`]),
+    ),
+  );
+  it.each(seeds)('cache=auto on two mounts shows at open what was closed (seed %i)', (seed) =>
+    onMounts(server, 'auto', 2, (at, exported) =>
+      exercise('exchange', [...at, '--server', exported, '--seed', `${seed}`]),
+    ),
+  );
+});
+
+describe.skipIf(!able)(memory.name, () => {
+  it.each(seeds)('cache=none on two mounts shows what is written, also by files that are open (seed %i)', (seed) =>
+    onMounts(memory, 'none', 2, (at) =>
+      exercise('exchange', [...at, '--coherent', '--settle', '0', '--seed', `${seed}`]),
+    ),
+  );
+  it.each(seeds)('cache=auto on two mounts shows at open what was closed (seed %i)', (seed) =>
+    onMounts(memory, 'auto', 2, (at) => exercise('exchange', [...at, '--seed', `${seed}`])),
   );
 });
