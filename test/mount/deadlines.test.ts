@@ -3,15 +3,19 @@
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { faultsTree, type Serving, serve } from '../../src/server/server.ts';
+import { formatAddress, parseAddress } from '../../src/transport/address.ts';
 import { connectSocket } from '../../src/transport/socket.ts';
+import { Locker } from '../support/locker.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
 import { Raw9p } from '../support/raw9p.ts';
 import { output, shell } from '../support/shell.ts';
+import { tamperProxy } from '../support/tamper.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 import { whyNoMounts } from '../support/toymount.ts';
 import { until } from '../support/until.ts';
 import { type Counts, countsOf, type Outcome, Victims } from '../support/victims.ts';
 
+const RLOCK = 53;
 const TIMEOUT = 400;
 const FLUSH_TIMEOUT = 300;
 
@@ -113,6 +117,23 @@ describe.skipIf(whyNoMounts() !== undefined)('on a mount', () => {
       expect((await call(live, 'write', 'mute')).errno).toBe('EIO');
       expect((await shell(`cat ${live.mountpoint}/mute.txt`)).stderr).toContain('Input/output error');
     });
+  });
+
+  test('who is killed while he gives up a lock does not wait for the server', async () => {
+    const proxy = await tamperProxy(formatAddress(serving.address));
+    try {
+      const live = await begin({ address: parseAddress(proxy.address), flushTimeout: FLUSH_TIMEOUT });
+      const locker = new Locker(`${live.mountpoint}/ops/slow,10/Tread/file`);
+      expect(await locker.do('lock 0 0')).toBe('ok');
+      proxy.tamper = (frame) => (frame[4] === RLOCK ? [] : frame);
+      locker.begin('unlock 0 0');
+      await until('the server to be asked', () => live.mount.stats().fuse.inFlight === 1);
+      await locker.end('SIGKILL');
+      expect((await shell(`cat ${live.mountpoint}/mute.txt`)).code).toBe(0);
+      await live.mount.unmount({ lazy: true });
+    } finally {
+      await proxy.close();
+    }
   });
 
   test('sixty-four requests that no server answers are borne, the next ends the connection', async () => {

@@ -91,7 +91,8 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
       const wanted = { kind: type, start, end, procId, clientId };
       const at = of(ctx, file.node);
       try {
-        if (type === LOCK_TYPE.UNLCK) return await at.free(wanted);
+        // it goes on without who is being killed, as at his close
+        if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), fs.finishing(ctx).signal);
         owner.nodes.add(file.node);
         for (let ms = FIRST_PAUSE; ; ) {
           const answer = await at.take(wanted, file, ctx.signal);

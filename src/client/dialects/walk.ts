@@ -2,7 +2,7 @@
 // server's table of fids was full and some of ours could be given up.
 // Guarantees: a walk that does not reach its end leaves no fid.
 
-import type { AbortSignalLike } from '../../common/abort.ts';
+import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import { MAXWELEM } from '../../wire/p9/constants.ts';
@@ -36,7 +36,7 @@ async function firstWalk(calls: Calls, from: Fid, names: readonly string[], sign
   try {
     return await calls.walk(from, names, signal);
   } catch (error) {
-    if (!isShortage(error) || !(await calls.connection.fids.makeRoom())) throw error;
+    if (!isShortage(error) || !(await unlessAborted(calls.connection.fids.makeRoom(), signal))) throw error;
     return calls.walk(from, names, signal);
   }
 }
