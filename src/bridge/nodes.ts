@@ -123,11 +123,15 @@ export class Nodes {
    */
   found(parent: Node, name: string, fid: Fid, stat: FileStat, user: number, verdict?: Verdict): Node {
     const node = this.#identify(parent, name, stat, verdict) ?? this.#make(parent, name, stat, verdict === 'collides');
+    const moved = node.places.length > 0 && parent.names.get(name) !== node;
     node.stat = stat;
     node.nlookup++;
     this.#place(node, parent, name);
-    // where fids are paths, one that came by another name may lead nowhere by now
-    this.#setFid(node, user, fid, this.#session.dialect.fidsFollowPaths);
+    // Where fids are paths, one that came by another name may lead nowhere by now. That a server is of this kind is not always
+    // known (diod renames its fids' paths with what it renames, and knows nothing of what others do to its files): a
+    // file that others have moved, and what lies below a directory that they have moved, is walked to anew.
+    if (moved && isDir(node)) this.#epoch++;
+    this.#setFid(node, user, fid, moved || this.#session.dialect.fidsFollowPaths);
     return node;
   }
 
@@ -344,8 +348,12 @@ export class Nodes {
     const target = newParent.names.get(newName);
     if (target !== undefined && target !== node) this.unlinked(newParent, newName);
     if (node === undefined) return;
-    // renaming one hard link over another of the same file does nothing (rename(2))
-    if (target === node) return;
+    if (target === node) {
+      // renaming one hard link over another of the same file does nothing (rename(2)); or a lookup has found the file by its
+      // new name while this was under way
+      if (node.stat.nlink <= 1 && (parent !== newParent || name !== newName)) this.#unplace(node, parent, name);
+      return;
+    }
     const { qid } = node.stat;
     if (this.#inos.knows(qid)) {
       this.#inos.renamed(qid, this.#nameOf(parent, name), this.#nameOf(newParent, newName), node.ino);
