@@ -47,7 +47,7 @@ export const CORNERS: readonly Corner[] = [
   in_('setattr via fid', 'attributes', 'mounted-peers'),
   in_(`wstat "don't touch"`, 'messages'),
   in_('unlinkat -> remove fallback', 'names'),
-  in_('renameat -> rename -> wstat', 'names', 'mounted-wire'),
+  in_('renameat -> rename -> wstat', 'names', 'mounted-wire', 'mounted-peers'),
   in_('No RENAME_NOREPLACE/EXCHANGE in .L', 'names', 'mounted-wire'),
   in_('qid.version as cache validator', 'identity'),
   in_('qid.path uniqueness', 'identity', 'mounted-odd'),

@@ -7,9 +7,22 @@ import { GETATTR } from '../../src/wire/p9/constants.ts';
 import { readDirents } from '../../src/wire/p9/types.ts';
 import { missingPrograms, startDiod, startGanesha } from '../support/debian.ts';
 import { python } from '../support/posix.ts';
+import { output } from '../support/shell.ts';
 import { type Tapped, tapped } from '../support/wiretap.ts';
 
 const able = existsSync('/dev/fuse') && process.getuid?.() === 0;
+/** What others do to the server's files, with the shell. */
+const behind = (at: Tapped, script: string) => output(`cd ${at.mountpoint}/../export && ${script}`);
+
+async function movedByOthers(at: Tapped): Promise<void> {
+  await at.during('mkdir -p dir/sub; echo text > file; echo deep > dir/sub/file; cat file dir/sub/file; ls -lR');
+  await behind(at, 'mv file elsewhere && mv dir other');
+  const { stdout, stderr } = await at.during(
+    'cat elsewhere other/sub/file && echo more >> other/sub/file && ls -l other other/sub > /dev/null && cat other/sub/file && rm -r other elsewhere',
+  );
+  expect({ stdout, stderr }).toEqual({ stdout: 'text\ndeep\ndeep\nmore\n', stderr: '' });
+}
+
 const settings = { access: 'client', cache: 'none' } as const;
 
 describe.skipIf(!able || missingPrograms('diod') !== null)('diod', () => {
@@ -52,9 +65,12 @@ print(os.stat('moved').st_size, oct(os.fstat(fd).st_mode & 0o777), os.pread(fd, 
     expect({ stdout, stderr }).toEqual({ stdout: "4 0o604 b'0123'\n", stderr: '' });
   });
 
+  test('renameat -> rename -> wstat: what others have moved is found by its new name, with all that lies below', () =>
+    movedByOthers(at));
+
   test('Tfsync: it takes one that says whether the data is enough', async () => {
     const { code, talk } = await at.during(
-      `${python} -c "import os; fd = os.open('file', os.O_RDWR); os.fsync(fd); os.fdatasync(fd)"`,
+      `${python} -c "import os; fd = os.open('synced', os.O_RDWR | os.O_CREAT); os.fsync(fd); os.fdatasync(fd)"`,
     );
     expect(code).toBe(0);
     expect(talk.all('Tfsync').map(({ datasync }) => datasync)).toEqual([0, 1]);
@@ -92,6 +108,9 @@ describe.skipIf(!able || missingPrograms('ganesha.nfsd') !== null)('nfs-ganesha'
     );
     expect(stdout).toBe('0\n0\n');
   });
+
+  test('renameat -> rename -> wstat: what others have moved is found by its new name, with all that lies below', () =>
+    movedByOthers(at));
 
   test('Tlock: it keeps ranges, and its locks go with the close', async () => {
     const { stdout, stderr } = await at.during(`${python} -c "import fcntl, os
