@@ -153,7 +153,7 @@ export class NodeLocks {
     }
     const { start, end } = lock;
     if ((await remote.lock(fid, this.#mine({ kind, start, end }), signal)) !== 'granted') return false;
-    if (locks.keepsRanges === undefined) await this.#learn(lock, kind);
+    if (locks.keepsRanges === undefined) await this.#learn(lock, kind, signal);
     await this.#settle(lock, signal);
     return true;
   }
@@ -170,20 +170,20 @@ export class NodeLocks {
 
   /**
    * Asks, as a stranger with a fid of its own, for a byte beside the range that was just granted. A server that then says
-   * that the range itself is in the way keeps no ranges apart.
+   * that the range itself is in the way keeps no ranges apart. The lock is granted whatever becomes of the question.
    */
-  async #learn({ start, end }: Range, kind: Kind): Promise<void> {
+  async #learn({ start, end }: Range, kind: Kind, signal: AbortSignalLike): Promise<void> {
     const { remote, locks, clunk, logger } = this.#options;
     const beside = end < LOCK_EOF ? end + 1n : start - 1n;
     if (beside < 0n) return;
-    // nothing aborts it: the lock has been granted
-    const other = await this.#options.open(never);
+    let other: Fid | undefined;
     try {
+      other = await this.#options.open(signal);
       const stranger = {
         ...this.#mine({ kind: WRLCK, start: beside, end: beside }),
         procId: (locks.procId % 0x7fff_fffe) + 1,
       };
-      const found = await remote.getlock(other, stranger);
+      const found = await remote.getlock(other, stranger, signal);
       const overlaps = found !== undefined && found.start <= start && found.end >= end;
       locks.keepsRanges = !overlaps;
       if (overlaps) {
@@ -194,7 +194,7 @@ export class NodeLocks {
       if (!(error instanceof ErrnoError)) throw error;
       logger.debug({ error: String(error) }, 'whether the server keeps ranges apart is not known yet');
     } finally {
-      clunk(other);
+      if (other !== undefined) clunk(other);
     }
   }
 
@@ -236,13 +236,6 @@ export class NodeLocks {
     }
   }
 }
-
-const never: AbortSignalLike = {
-  aborted: false,
-  reason: undefined,
-  addEventListener: () => {},
-  removeEventListener: () => {},
-};
 
 async function orAborted(promise: Promise<void>, signal: AbortSignalLike): Promise<void> {
   if (signal.aborted) throw new CancelledError();

@@ -314,6 +314,10 @@ describe.skipIf(whyNoMounts() !== undefined)('through a mount', () => {
         return { place, op, file: `${place}/${op}`, ...waits };
       }),
     );
+    // the first lock is followed by a question, of what the server makes of ranges
+    for (const place of ['ops/hang/Tgetlock', 'ops/mute/Tgetlock']) {
+      cases.push({ place, op: 'SETLKW of a range', file: `${place}/file`, ...waits });
+    }
     expect(await run(cases)).toEqual([]);
     const fid = await raw.open('ops/hang/Tgetattr/create.new');
     expect((await raw.read(fid)).length).toBe(0);

@@ -51,9 +51,10 @@ def ready(op, path):
     if op == 'fsync':
         fd = os.open(path, os.O_RDWR)
         return lambda: libc.fsync(fd)
-    if op == 'SETLKW':
+    if op in ('SETLKW', 'SETLKW of a range'):
         fd = os.open(path, os.O_RDWR)
-        lock = ctypes.create_string_buffer(struct.pack('hhqqi4x', 1, 0, 0, 0, 0))
+        place = (0, 0) if op == 'SETLKW' else (10, 10)
+        lock = ctypes.create_string_buffer(struct.pack('hhqqi4x', 1, 0, *place, 0))
         return lambda: libc.fcntl(fd, 7, lock)
     if op == 'getxattr':
         return lambda: libc.getxattr(name, b'user.ninefs', buffer, 100)

@@ -91,11 +91,12 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
       const wanted = { kind: type, start, end, procId, clientId };
       const at = of(ctx, file.node);
       try {
-        // it goes on without who is being killed, as at his close
-        if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), fs.finishing(ctx).signal);
+        // what is under way goes on without who is being killed, as at his close
+        const { signal: rest } = fs.finishing(ctx);
+        if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), rest);
         owner.nodes.add(file.node);
         for (let ms = FIRST_PAUSE; ; ) {
-          const answer = await at.take(wanted, file, ctx.signal);
+          const answer = await unlessAborted(at.take(wanted, file, ctx.signal), rest);
           if (answer === 'granted') return undefined;
           if (!wait) throw new ErrnoError(errno.EAGAIN);
           if (answer === 'here') {
