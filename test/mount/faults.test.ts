@@ -7,11 +7,12 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Mount, mount } from '../../src/bridge/mount.ts';
-import type { VersionChoice } from '../../src/bridge/settings.ts';
+import type { MountSettings, VersionChoice } from '../../src/bridge/settings.ts';
 import { connectionOf } from '../../src/fuse/connection.ts';
 import { faultsTree, type Serving, serve } from '../../src/server/server.ts';
 import { connectSocket } from '../../src/transport/socket.ts';
 import { fusectl } from '../support/fusectl.ts';
+import { python } from '../support/posix.ts';
 import { Raw9p } from '../support/raw9p.ts';
 import { output } from '../support/shell.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
@@ -38,6 +39,7 @@ const waits = lives('waits');
 /** The server has broken the protocol, or it is not known what it did. */
 const lost = (call: Right['call'] = 'any'): Right => ({ call, mount: 'is lost' });
 
+const RELIST = join(import.meta.dirname, '../support/relist.py');
 const FLUSH_TIMEOUT = 500;
 /** For whatever should come of itself. */
 const PATIENCE = 15_000;
@@ -187,10 +189,10 @@ describe.skipIf(whyNoMounts() !== undefined)('through a mount', () => {
     await removeTempDir(dir);
   });
 
-  async function begin(name: string, version: VersionChoice = 'auto'): Promise<Mount> {
+  async function begin(name: string, settings: Partial<MountSettings> = {}): Promise<Mount> {
     const mountpoint = join(dir, name);
     await mkdir(mountpoint);
-    return mount({ address: serving.address, mountpoint, version, cache: 'none', flushTimeout: FLUSH_TIMEOUT });
+    return mount({ address: serving.address, mountpoint, cache: 'none', flushTimeout: FLUSH_TIMEOUT, ...settings });
   }
 
   /** Nothing waits in the kernel; unmounts; nothing is left of it here. */
@@ -204,11 +206,11 @@ describe.skipIf(whyNoMounts() !== undefined)('through a mount', () => {
   }
 
   /** Makes all calls, each on a mount of its own; returns what was not as it should be. */
-  async function run(cases: readonly Case[], version?: VersionChoice): Promise<string[]> {
+  async function run(cases: readonly Case[], version: VersionChoice = 'auto'): Promise<string[]> {
     const wrong: string[] = [];
     const victims = new Victims();
     try {
-      const mounts = await Promise.all(cases.map((_, i) => begin(`${i}`, version)));
+      const mounts = await Promise.all(cases.map((_, i) => begin(`${i}`, { version })));
       const at = (i: number) => mounts[i]?.mountpoint ?? '';
       const calls = cases.map(({ op, file }, i) => victims.make(i, op, join(at(i), file)));
       let counts = new Map<string, Counts>();
@@ -322,6 +324,16 @@ describe.skipIf(whyNoMounts() !== undefined)('through a mount', () => {
     const fid = await raw.open('ops/hang/Tgetattr/create.new');
     expect((await raw.read(fid)).length).toBe(0);
     await raw.clunk(fid);
+  });
+
+  test('a listing that signals break off again and again is whole, with no name twice', async () => {
+    const live = await begin('listing', { intr: 'now' });
+    const said = await output(`exec ${python} ${RELIST} ${live.mountpoint}/listing`);
+    const [broken, ...names] = said.trim().split('\n');
+    expect(Number(broken)).toBeGreaterThan(0);
+    const entries = Array.from({ length: 200 }, (_, i) => `entry${i}`);
+    expect(names.sort()).toEqual(['.', '..', ...entries].sort());
+    await finish(live);
   });
 
   test('odd directories', async () => {
