@@ -3,7 +3,6 @@
 // Guarantees: to this mount the name is gone at once and the hidden one is never seen; what cannot be moved aside is removed
 // all the same. What a mount that dies leaves behind are files named .ninefs-*.
 
-import { sideName } from '../client/sidename.ts';
 import { errno } from '../common/errno.ts';
 import { CancelledError, ErrnoError } from '../common/errors.ts';
 import type { RequestContext } from '../fuse/operations.ts';
@@ -29,7 +28,7 @@ export function mustStepAside(fs: Bridge, node: Node | undefined): node is Node 
 /** Gives the node a hidden name instead of this one. False: the server does not rename it, and nothing has changed. */
 export async function stepAside(fs: Bridge, ctx: RequestContext, parent: Node, name: string): Promise<boolean> {
   const node = fs.nodes.child(parent, name);
-  const hidden = sideName();
+  const hidden = fs.sideNames.next();
   if (node === undefined || !(await tried(fs, name, move(fs, ctx, parent, name, hidden)))) return false;
   await hide(fs, node, { parent, name: hidden, by: withoutSignal(ctx) });
   return true;
@@ -48,7 +47,7 @@ export async function renameOver(
 ): Promise<void> {
   const target = fs.nodes.child(parent, name);
   if (!mustStepAside(fs, target)) return rename(ctx);
-  const hidden = sideName();
+  const hidden = fs.sideNames.next();
   const { hasLinks } = fs.session.dialect;
   const moving = hasLinks ? link(fs, ctx, parent, target, hidden) : move(fs, ctx, parent, name, hidden);
   if (!(await tried(fs, name, moving))) return rename(ctx);
@@ -84,9 +83,17 @@ async function tried(fs: Bridge, name: string, step: Promise<void>): Promise<boo
   }
 }
 
-async function move(fs: Bridge, ctx: RequestContext, parent: Node, from: string, to: string): Promise<void> {
-  await fs.withFids(ctx, [parent], (dir) => fs.session.dialect.rename(dir, from, dir, to, ctx.signal));
-  fs.nodes.renamed(parent, from, parent, to);
+async function move(
+  fs: Bridge,
+  ctx: RequestContext,
+  parent: Node,
+  from: string,
+  to: string,
+  into = parent,
+): Promise<void> {
+  const { dialect } = fs.session;
+  await fs.withFids(ctx, [parent, into], (dir, other) => dialect.rename(dir, from, other, to, ctx.signal));
+  fs.nodes.renamed(parent, from, into, to);
 }
 
 async function link(fs: Bridge, ctx: RequestContext, parent: Node, node: Node, name: string): Promise<void> {
@@ -94,12 +101,22 @@ async function link(fs: Bridge, ctx: RequestContext, parent: Node, node: Node, n
   fs.nodes.linked(parent, name, node);
 }
 
-/** Nobody has it open any more, or its directory is to go. Does not reject. */
+/** Its directory is to go: it waits in another one, or ends where the server takes it to none. */
+export async function leaveDirectory(fs: Bridge, node: Node, into: Node): Promise<void> {
+  const { aside } = node;
+  if (aside === undefined) return;
+  const { parent, name, by, ending } = aside;
+  if (ending === undefined && (await tried(fs, name, move(fs, by, parent, name, name, into)))) {
+    await hide(fs, node, { parent: into, name, by });
+  } else await endAside(fs, node);
+}
+
+/** Nobody has it open any more. Does not reject. */
 export async function endAside(fs: Bridge, node: Node): Promise<void> {
   const { aside } = node;
   if (aside === undefined) return;
   aside.ending ??= remove(fs, aside).finally(() => {
-    node.aside = undefined;
+    if (node.aside === aside) node.aside = undefined;
   });
   await aside.ending;
 }

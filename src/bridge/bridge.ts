@@ -5,6 +5,7 @@
 import type { FileStat, StatChange } from '../client/dialects/dialect.ts';
 import type { Fid } from '../client/fids.ts';
 import type { Session } from '../client/session.ts';
+import { SideNames } from '../client/sidename.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
@@ -46,6 +47,8 @@ export class Bridge {
   readonly posixAcl: boolean;
   readonly logger: Logger;
   readonly flushTimeout: number;
+  /** Of files that were removed while they are open (asides.ts). */
+  readonly sideNames = new SideNames();
   /** Makes the kernel ask for a node's attributes again; set when the mount is live. */
   expireAttr: (node: Node) => Promise<unknown> = async () => {};
   /** The same, and makes it read the file anew; set when the mount is live. */
@@ -112,7 +115,7 @@ export class Bridge {
     const { signal } = ctx;
     const replaced = this.replacing.end(parent, name, signal);
     if (replaced !== undefined) await replaced;
-    if (this.nodes.child(parent, name)?.aside !== undefined) throw new ErrnoError(errno.ENOENT, 'a hidden name');
+    if (this.sideNames.has(name)) throw new ErrnoError(errno.ENOENT, 'a hidden name');
     const fid = await dialect.walk(await this.fid(ctx, parent), [name], signal);
     let stat: FileStat;
     let verdict: Verdict | undefined = same;

@@ -8,3 +8,17 @@ const PREFIX = '.ninefs-';
 export function sideName(): string {
   return PREFIX + randomBytes(8).toString('hex');
 }
+
+/** Such names of one mount, by which it knows them again: also in a listing that is older than their end. */
+export class SideNames {
+  readonly #prefix = PREFIX + randomBytes(5).toString('hex');
+  #count = 0;
+
+  next(): string {
+    return this.#prefix + (this.#count++).toString(16).padStart(6, '0');
+  }
+
+  has(name: string): boolean {
+    return name.startsWith(this.#prefix);
+  }
+}

@@ -100,11 +100,12 @@ const places: { server: Server; cache: CacheMode; programs: StressProgram[] }[] 
       { server: memory, cache: 'none', programs: few(/--(iomix|mknod)$/) },
     ];
 
-/** What the kernel complained of so far; undefined where nobody may know. */
+/** What the kernel complained of so far, where we may know: of itself, and of programs here that it could not end. */
 async function complaints(): Promise<string[] | undefined> {
   const { code, stdout } = await shell('dmesg');
   if (code !== 0) return undefined;
-  return stdout.split('\n').filter((line) => /WARNING:|BUG:|Oops|blocked for more than|fuse.*(error|bad)/i.test(line));
+  const ours = /WARNING:|BUG:|Oops|fuse.*(error|bad)|task (node|stress-ng|dbench|bonnie|fio).*blocked for more than/i;
+  return stdout.split('\n').filter((line) => ours.test(line));
 }
 
 const able = existsSync('/dev/fuse') && process.getuid?.() === 0;

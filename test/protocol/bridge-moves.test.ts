@@ -78,3 +78,45 @@ test('an open of a file that this client has removed meanwhile finds nothing', a
   expect(await openWhile(() => it.ops.unlink(caller(), ROOT, 'now'))).toBe('ESTALE');
   expect(opens()).toBe(1);
 });
+
+test('a file that is open and has no name outlives its directory, too', async () => {
+  const { nodeid: dir } = (await it.ops.lookup(caller(), ROOT, 'dir')) as { nodeid: NodeId };
+  const { entry, fh } = await it.ops.create(caller(), dir, 'new', OPEN.RDWR, 0o644, 0, false);
+  await it.ops.unlink(caller(), dir, 'new');
+  const hidden = it.files.received.findLast((one) => one.type === 'Trename');
+  let refused = false;
+  it.files.before = (message) => {
+    if (message.type !== 'Tremove' || refused) return before(message);
+    refused = true;
+    it.files.refuse(message, errno.ENOTEMPTY);
+    return true;
+  };
+  const start = it.files.received.length;
+  await it.ops.rmdir(caller(), ROOT, 'dir');
+  const steps = it.files.received.slice(start).filter(({ type }) => type === 'Tremove' || type === 'Trename');
+  expect(steps.map(({ type }) => type)).toEqual(['Tremove', 'Trename', 'Tremove']);
+  // to the directory above, under the name that it has
+  expect(steps[1]).toMatchObject({ name: hidden?.name });
+  const [attached] = it.files.received.filter((one) => one.type === 'Tattach');
+  expect(steps[1]).toMatchObject({ dfid: attached?.fid });
+
+  await it.ops.release(caller(), entry.nodeid, fh);
+  expect(it.files.received.slice(start).filter(({ type }) => type === 'Tremove')).toHaveLength(3);
+  for (const nodeid of [entry.nodeid, dir, file]) it.ops.forget(nodeid, 1);
+  await turn();
+  await expectIdle(it.client, 1);
+});
+
+test('a listing that is older than the end of a hidden file does not show it', async () => {
+  const { entry, fh } = await it.ops.create(caller(), ROOT, 'new', OPEN.RDWR, 0o644, 0, false);
+  await it.ops.unlink(caller(), ROOT, 'new');
+  const hidden = it.files.received.findLast((one) => one.type === 'Trename')?.name ?? '';
+  it.files.listing = ['a', hidden, 'b'];
+  const { fh: dh } = await it.ops.opendir(caller(), ROOT, 0);
+  await it.ops.release(caller(), entry.nodeid, fh);
+  const seen: string[] = [];
+  const sink = { add: (name: string) => seen.push(name) > 0, fits: () => true };
+  await it.ops.readdir(caller(), ROOT, dh, 0n, 4096, sink);
+  expect(seen).toEqual(['a', 'b']);
+  await it.ops.releasedir(caller(), ROOT, dh);
+});

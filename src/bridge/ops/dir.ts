@@ -10,7 +10,7 @@ import { ErrnoError } from '../../common/errors.ts';
 import type { Awaitable, Entry, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import { modeIn } from '../acls.ts';
-import { asidesIn, endAside, mustStepAside, renameOver, stepAside } from '../asides.ts';
+import { asidesIn, leaveDirectory, mustStepAside, renameOver, stepAside } from '../asides.ts';
 import { S_ISGID } from '../attrs.ts';
 import type { Bridge } from '../bridge.ts';
 import type { OpenDirectory } from '../handles.ts';
@@ -59,22 +59,21 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
     return entries;
   }
 
-  /** The same without the names that no directory can hold; empty only at the end. */
+  function isSeen(entry: ListedDirent): entry is NamedDirent {
+    // the kernel would list a name that is too long, and nobody could open it
+    return entry.name !== undefined && !isTooLong(entry.name) && !fs.sideNames.has(entry.name);
+  }
+
+  /** The same without hidden names and those that no directory can hold; empty only at the end. */
   async function namedAfter(dir: OpenDirectory, offset: bigint, ctx: RequestContext): Promise<NamedDirent[]> {
     let from = offset;
     for (;;) {
       const entries = await entriesAfter(dir, from, ctx);
-      const named = entries.filter((entry): entry is NamedDirent => isSeen(dir.node, entry.name));
+      const named = entries.filter(isSeen);
       const last = entries.at(-1);
       if (named.length > 0 || last === undefined) return named;
       from = last.offset;
     }
-  }
-
-  function isSeen(parent: Node, name: string | undefined): boolean {
-    // the kernel would list a longer one, and nobody could open it
-    if (name === undefined || isTooLong(name)) return false;
-    return fs.nodes.child(parent, name)?.aside === undefined;
   }
 
   async function remove(ctx: RequestContext, parentId: Node['id'], name: string, directory: boolean): Promise<void> {
@@ -89,7 +88,7 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       const hidden = asidesIn(fs.nodes.child(parent, name) ?? parent);
       if (hidden.length === 0) throw error;
       const rest = fs.finishing(ctx);
-      await unlessAborted(Promise.all(hidden.map((node) => endAside(fs, node))), rest.signal);
+      await unlessAborted(Promise.all(hidden.map((node) => leaveDirectory(fs, node, parent))), rest.signal);
       await fs.withFids(rest, [parent], (dir) => dialect.unlink(dir, name, directory, rest.signal));
     }
     fs.nodes.unlinked(parent, name);
