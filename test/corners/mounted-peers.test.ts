@@ -15,7 +15,7 @@ const able = existsSync('/dev/fuse') && process.getuid?.() === 0;
 const behind = (at: Tapped, script: string) => output(`cd ${at.mountpoint}/../export && ${script}`);
 
 async function movedByOthers(at: Tapped): Promise<void> {
-  await at.during('mkdir -p dir/sub; echo text > file; echo deep > dir/sub/file; cat file dir/sub/file; ls -lR');
+  await at.during('mkdir -p dir/sub; echo text > file; echo deep > dir/sub/file; cat file dir/sub/file; ls -lR dir');
   await behind(at, 'mv file elsewhere && mv dir other');
   const { stdout, stderr } = await at.during(
     'cat elsewhere other/sub/file && echo more >> other/sub/file && ls -l other other/sub > /dev/null && cat other/sub/file && rm -r other elsewhere',
