@@ -33,7 +33,7 @@ export interface NodeLocksOptions {
   /** A fid of the file's own, opened for the locks, or for asking only. */
   open(signal: AbortSignalLike): Promise<Fid>;
   clunk(fid: Fid): void;
-  /** The server has granted a lock: what is done before its taker may go on. */
+  /** A lock was granted: what is done before its taker may go on. An abort hurries it, and does not make it fail. */
   granted(signal: AbortSignalLike): Promise<void>;
   logger: Logger;
 }
@@ -54,7 +54,7 @@ export class NodeLocks {
 
   /** 'here': another process of this mount has it; 'there': another client. `lock` names its owner by number (locks.ts). */
   async take(lock: RecordLock, file: object, signal: AbortSignalLike): Promise<'granted' | 'here' | 'there'> {
-    return this.#inTurn(signal, async () => {
+    const answer = await this.#inTurn(signal, async () => {
       if (this.table.conflict(lock) !== undefined) return 'here';
       if (this.table.isFull) throw new ErrnoError(errno.ENOLCK, 'too many ranges');
       if (!(await this.#acquire(lock, signal))) return 'there';
@@ -63,6 +63,15 @@ export class NodeLocks {
       this.#wake();
       return 'granted';
     });
+    if (answer === 'granted') {
+      try {
+        await this.#options.granted(signal);
+      } catch (error) {
+        void this.free(lock); // what the server says of that is in the log
+        throw error;
+      }
+    }
+    return answer;
   }
 
   /** Takes a range away. Nothing interrupts it: it would leave others waiting. */
@@ -148,24 +157,12 @@ export class NodeLocks {
       const granted = await remote.lock(fid, this.#mine({ kind, start: 0n, end: LOCK_EOF }), signal);
       if (granted !== 'granted') return false;
       this.#whole = kind;
-      await this.#settle(lock, signal);
       return true;
     }
     const { start, end } = lock;
     if ((await remote.lock(fid, this.#mine({ kind, start, end }), signal)) !== 'granted') return false;
     if (locks.keepsRanges === undefined) await this.#learn(lock, kind, signal);
-    await this.#settle(lock, signal);
     return true;
-  }
-
-  /** Whoever gives up now does not have the lock, and nobody else has it for him. */
-  async #settle(lock: RecordLock, signal: AbortSignalLike): Promise<void> {
-    try {
-      await this.#options.granted(signal);
-    } catch (error) {
-      await this.#giveBack(lock);
-      throw error;
-    }
   }
 
   /**
