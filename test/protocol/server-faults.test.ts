@@ -242,6 +242,36 @@ describe('counters', () => {
     expect(await read('faults')).toContain('hang requests 1 flushed 1 performed 0\n');
     expect(await read('flushes')).toBe('received 1\ndropped 0\naborted 1\nsuppressed 1\n');
   });
+
+  it.each(['hangs up', 'begins again'] as const)('show that nothing is left of a client that %s', async (how) => {
+    const count = async (name: string) => {
+      const fid = await raw.open(`counters/${name}`);
+      const number = Number(await raw.read(fid));
+      await raw.clunk(fid);
+      return number;
+    };
+    const now = async () => [await count('fids'), await count('tags')];
+    const before = await now();
+    const other = await served.connect();
+    for (const path of ['hang', 'mute', 'late', 'eintr', 'after', 'slow/60000', 'reorder']) {
+      other.send('Tread', { fid: await other.open(path), offset: 0, count: 100 });
+      other.send('Tread', { fid: await other.open(path), offset: 0, count: 100 });
+    }
+    other.send('Tflush', { oldtag: other.send('Tread', { fid: await other.open('mute'), offset: 0, count: 100 }) });
+    await other.settle();
+    // its root and what it opened, and at the least what waits for a Tflush
+    const [held = 0, waiting = 0] = await now();
+    expect(held).toBe((before[0] ?? 0) + 16);
+    expect(waiting).toBeGreaterThanOrEqual((before[1] ?? 0) + 12);
+    if (how === 'hangs up') {
+      other.transport.close();
+      await until('everything to be let go', async () => String(await now()) === String(before));
+    } else {
+      await other.version();
+      expect(await now()).toEqual(before);
+      expect(await other.errno('Tread', { fid: 0, offset: 0, count: 1 })).toBe(9);
+    }
+  });
 });
 
 // What QEMU's tests do with its synthetic tree (tests/qtest/virtio-9p-test.c), done with this one.
