@@ -31,7 +31,7 @@ import { type Counts, countsOf, type Outcome, Victims } from '../support/victims
 const GRACE = 400;
 const FLUSH_TIMEOUT = 1000;
 /** The server's own time, well after the grace. */
-const SLOW = 2000;
+const SLOW = 3000;
 const all = process.env['NINEFS_SIGNALS'] === 'all';
 
 interface Cell {

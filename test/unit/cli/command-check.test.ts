@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ninefs, ninefsPath, start, startServer } from '../../support/cli.ts';
 import { answering, type FakeServer, hangingUp, mute, versionOnly } from '../../support/servers.ts';
 import { withTempDir } from '../../support/tempdir.ts';
+import { until } from '../../support/until.ts';
 
 interface Document {
   counts: Record<string, number>;
@@ -105,9 +106,10 @@ describe('what it makes on the server', () => {
   test.each(['SIGINT', 'SIGTERM'] as const)('is gone after %s as well', (signal) =>
     withTempDir(async (dir) => {
       const host = await startServer(dir);
-      const run = start(['check', host.address]);
+      // removing it takes no longer than a rule may
+      const run = start(['check', host.address, '--timeout', '30']);
       try {
-        for (let names: string[] = []; names.length === 0; ) names = await readdir(dir);
+        await until('something to be there', async () => (await readdir(dir)).length > 0);
         const { code, stderr } = await run.stop(signal);
         expect(stderr).toContain('ninefs: interrupted: ');
         expect(code).toBe(130);
