@@ -19,10 +19,19 @@ export interface Aside {
   ending?: Promise<void>;
 }
 
-/** Whether the file would be taken from under those who have it open. */
-export function mustStepAside(fs: Bridge, node: Node | undefined): node is Node {
-  if (node === undefined || !fs.session.dialect.openNeedsName || isDirectory(node.stat)) return false;
-  return node.opens.size > 0 && node.places.length <= 1 && node.aside === undefined;
+/** The file of a name, if its removal would take it from under those who have it open. */
+export async function whoMustStepAside(
+  fs: Bridge,
+  ctx: RequestContext,
+  parent: Node,
+  name: string,
+): Promise<Node | undefined> {
+  const node = fs.nodes.child(parent, name);
+  if (node === undefined || node.opens.size === 0 || node.places.length > 1) return undefined;
+  if (node.aside !== undefined || isDirectory(node.stat)) return undefined;
+  const { dialect } = fs.session;
+  await fs.withFids(ctx, [parent], (dir) => dialect.learnNames(dir, ctx.signal));
+  return dialect.openNeedsName ? node : undefined;
 }
 
 /** Gives the node a hidden name instead of this one. False: the server does not rename it, and nothing has changed. */
@@ -45,8 +54,8 @@ export async function renameOver(
   name: string,
   rename: (ctx: RequestContext) => Promise<void>,
 ): Promise<void> {
-  const target = fs.nodes.child(parent, name);
-  if (!mustStepAside(fs, target)) return rename(ctx);
+  const target = await whoMustStepAside(fs, ctx, parent, name);
+  if (target === undefined) return rename(ctx);
   const hidden = fs.sideNames.next();
   const { hasLinks } = fs.session.dialect;
   const moving = hasLinks ? link(fs, ctx, parent, target, hidden) : move(fs, ctx, parent, name, hidden);

@@ -10,7 +10,7 @@ import { ErrnoError } from '../../common/errors.ts';
 import type { Awaitable, Entry, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import { modeIn } from '../acls.ts';
-import { asidesIn, leaveDirectory, mustStepAside, renameOver, stepAside } from '../asides.ts';
+import { asidesIn, leaveDirectory, renameOver, stepAside, whoMustStepAside } from '../asides.ts';
 import { S_ISGID } from '../attrs.ts';
 import type { Bridge } from '../bridge.ts';
 import type { OpenDirectory } from '../handles.ts';
@@ -79,7 +79,8 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
   async function remove(ctx: RequestContext, parentId: Node['id'], name: string, directory: boolean): Promise<void> {
     checkName(name);
     const parent = fs.nodes.get(parentId);
-    if (mustStepAside(fs, fs.nodes.child(parent, name)) && (await stepAside(fs, ctx, parent, name))) return;
+    const open = await whoMustStepAside(fs, ctx, parent, name);
+    if (open !== undefined && (await stepAside(fs, ctx, parent, name))) return;
     try {
       await fs.withFids(ctx, [parent], (dir) => dialect.unlink(dir, name, directory, ctx.signal));
     } catch (error) {

@@ -105,8 +105,12 @@ export interface Dialect {
    * invalidates the fids of all that lies below. Learned from the server's answers, so it may turn true later.
    */
   readonly fidsFollowPaths: boolean;
-  /** True where an open file may stop working when the last name of its file is removed. May turn true later, too. */
+  /**
+   * True where an open file may stop working when the last name of its file is removed. Certain after learnNames, which
+   * asks where that is not known yet, of a directory that the caller may change.
+   */
   readonly openNeedsName: boolean;
+  learnNames(dir: Fid, signal?: AbortSignalLike): Promise<void>;
   /** False: a file has one name. */
   readonly hasLinks: boolean;
   /** True where a rename over what is there may take several steps, with nothing by that name between them. */

@@ -2,9 +2,10 @@
 // Owns the fallbacks that its servers need: Tunlinkat and Trenameat answered by EOPNOTSUPP or ENOSYS become Tremove and
 // Trename, remembered for the connection.
 
+import { randomUUID } from 'node:crypto';
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { CancelledError, ErrnoError } from '../../common/errors.ts';
 import type { RecordLock } from '../../common/locktable.ts';
 import { AT_REMOVEDIR, GETATTR, OPEN, QT, SETATTR } from '../../wire/p9/constants.ts';
 import { readDirents } from '../../wire/p9/types.ts';
@@ -17,6 +18,8 @@ import * as locks from './dotl-locks.ts';
 import * as xattrs from './dotl-xattrs.ts';
 import { walk } from './walk.ts';
 
+/** A name that no file has. */
+const NOBODYS = `.ninefs-nobody-${randomUUID()}`;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const NSEC = 1_000_000_000;
@@ -47,7 +50,8 @@ export class DotL implements Dialect {
   readonly appends = true;
   readonly cutsModes = false;
   readonly #calls: DotLCalls;
-  #noUnlinkat = false;
+  /** Whether there is Tunlinkat; undefined: it was not tried yet. */
+  #hasUnlinkat: boolean | undefined;
   #noRenameat = false;
   /** Whether Tlopen honours O_TRUNC, as seen at the first file that had something to lose; nfs-ganesha does not. */
   #truncates: boolean | undefined;
@@ -57,7 +61,7 @@ export class DotL implements Dialect {
   }
 
   get fidsFollowPaths(): boolean {
-    return this.#noRenameat || this.#noUnlinkat;
+    return this.#noRenameat || this.#hasUnlinkat === false;
   }
 
   get openNeedsName(): boolean {
@@ -167,14 +171,27 @@ export class DotL implements Dialect {
     return this.#calls.readlink(fid, signal);
   }
 
+  /** By the removal of a name that nobody has: ENOENT, unless the server knows no such message. */
+  async learnNames(dir: Fid, signal?: AbortSignalLike): Promise<void> {
+    if (this.#hasUnlinkat !== undefined || this.#noRenameat) return;
+    try {
+      await this.#calls.unlinkat(dir, NOBODYS, 0, signal);
+      this.#hasUnlinkat = true;
+    } catch (error) {
+      if (!(error instanceof ErrnoError) || error instanceof CancelledError) throw error;
+      this.#hasUnlinkat = !isMissing(error);
+    }
+  }
+
   async unlink(dir: Fid, name: string, directory: boolean, signal?: AbortSignalLike): Promise<void> {
-    if (!this.#noUnlinkat) {
+    if (this.#hasUnlinkat !== false) {
       try {
         await this.#calls.unlinkat(dir, name, directory ? AT_REMOVEDIR : 0, signal);
+        this.#hasUnlinkat = true;
         return;
       } catch (error) {
         if (!isMissing(error)) throw error;
-        this.#noUnlinkat = true;
+        this.#hasUnlinkat = false;
       }
     }
     // Tremove takes files and directories alike, so the kind is checked here, as unlinkat(2) does

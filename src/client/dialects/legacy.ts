@@ -30,6 +30,8 @@ export class Legacy implements Dialect {
   /** Its servers are as often paths inside as not, and do not say so. */
   readonly fidsFollowPaths: boolean = true;
   readonly openNeedsName = true;
+  /** There is nothing to be asked. */
+  readonly learnNames = async (): Promise<void> => {};
   readonly attachesByName: boolean = true;
   readonly hasLinks: boolean = false;
   readonly replacesInSteps = true;

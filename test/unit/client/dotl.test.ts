@@ -318,3 +318,16 @@ test.each([
   await server.serve('Tclunk', 'Rclunk', {});
   await expectIdle(client, 1);
 });
+
+test.each([
+  ['has no Tunlinkat', errno.EOPNOTSUPP, true],
+  ['has it', errno.ENOENT, false],
+])('whether an open file needs its name is asked once, of a server that %s', async (_what, ecode, needs) => {
+  const asking = dialect.learnNames(root);
+  await server.serve('Tunlinkat', 'Rlerror', { ecode });
+  await asking;
+  expect(dialect.openNeedsName).toBe(needs);
+  await dialect.learnNames(root);
+  await server.quiet();
+  await expectIdle(client, 1);
+});
