@@ -253,7 +253,11 @@ describe.skipIf(whyNoMounts() !== undefined)('through a mount', () => {
     } finally {
       await victims.end();
     }
-    await until('the server to have let go of everything', () => serving.stats.connections.length === 1);
+    const lonely = () => serving.stats.connections.length === 1;
+    await until('the server to have let go of everything', lonely, PATIENCE).catch((error) =>
+      wrong.push(String(error)),
+    );
+    if (wrong.length > 0) return wrong;
     expect(serving.stats).toMatchObject({ connections: [{ tags: 0, fids: 1 }], places: 0 });
     const fresh = await begin('fresh');
     expect(await output(`cat ${fresh.mountpoint}/hang.txt`)).toContain('until the request is flushed');
