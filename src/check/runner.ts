@@ -156,7 +156,10 @@ class Run {
     const { finding, wrote } = await this.#try(rule);
     if (this.#options.signal?.aborted) return done(finding);
     if (await this.#visit(wrote)) return done(finding);
-    if (!(await this.#returns())) this.#gone = `not tried: nobody is answered since ${rule.id}`;
+    const isBack = await this.#returns();
+    // an interrupt broke these off, too: that says nothing of the server, which has still to be tidied up
+    if (this.#options.signal?.aborted) return done(finding);
+    if (!isBack) this.#gone = `not tried: nobody is answered since ${rule.id}`;
     return done(fail(`${finding.did}; and then nobody is answered`));
   }
 
