@@ -30,6 +30,8 @@ export class Node {
   readonly ino: bigint;
   /** As last seen. */
   stat: FileStat;
+  /** The server counts links; some do not, and show none at any time. */
+  readonly hasCount: boolean;
   /** The file as it was when the kernel's pages of it were last known to be right. */
   pagesOf: FileStat | undefined;
   /** Was made here, or has shown a length: no synthetic file, which shows none and has content all the same. */
@@ -58,6 +60,12 @@ export class Node {
     this.id = id;
     this.ino = ino;
     this.stat = stat;
+    this.hasCount = stat.nlink > 0;
+  }
+
+  /** Somebody else has removed it, or put another file in its place. */
+  get isRemoved(): boolean {
+    return this.hasCount && this.stat.nlink === 0 && !this.isUnlinked && this.aside === undefined;
   }
 
   get isUnlinked(): boolean {

@@ -137,14 +137,12 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
 
 /** The fid to be opened, and in the modes that promise it the file as it is now: asked side by side. */
 async function cloneAndLook(fs: Bridge, ctx: RequestContext, node: Node): Promise<[Fid, FileStat | undefined]> {
-  // a server that counts no links shows none at any time
-  const hadName = node.stat.nlink > 0;
   const looking = fs.policy.mode === 'loose' ? node.stat : fs.stat(ctx, node, undefined);
   const [fid, stat] = await Promise.allSettled([fs.clone(ctx, node), looking]);
   if (fid.status === 'rejected') throw fid.reason;
-  if (stat.status === 'fulfilled' && !(hadName && stat.value.nlink === 0)) return [fid.value, stat.value];
+  if (stat.status === 'fulfilled' && !node.isRemoved) return [fid.value, stat.value];
   fs.session.calls.clunk(fid.value);
-  // somebody else has removed or replaced it: the kernel looks the name up again and finds what has it now
+  // the kernel looks the name up again and finds what has it now
   throw stat.status === 'fulfilled' ? new ErrnoError(errno.ESTALE, 'removed') : stat.reason;
 }
 
