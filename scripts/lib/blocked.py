@@ -1,7 +1,8 @@
 """Processes that wait in read(2), and a signal for all of them: blocked.py FILE COUNT SIZE SIGNAL.
 
 Opens FILE in COUNT processes, reads SIZE bytes in each, and sends SIGNAL to all when the kernel holds a request of each
-(/sys/fs/fuse/connections). The signal has a handler without SA_RESTART, where it can have one. Prints one line of JSON: how
+(/sys/fs/fuse/connections) and a line has come on standard input: only whoever sees into the daemon knows when it has taken
+them from the kernel, which drops the request of a killed process that has not been taken. The signal has a handler without SA_RESTART, where it can have one. Prints one line of JSON: how
 many came back with what (`EINTR`, `64 bytes`, `SIGKILL`), and the seconds until the last was back.
 """
 
@@ -59,6 +60,8 @@ try:
         if line.readline() != 'opened\n':
             raise SystemExit(f'{FILE} cannot be opened')
     until(f'{COUNT} requests wait', lambda: waiting() == COUNT)
+    if not sys.stdin.readline():
+        raise SystemExit('standard input ended without the line that lets the signals go')
     begin = time.monotonic()
     for pid in children:
         os.kill(pid, SIGNAL)

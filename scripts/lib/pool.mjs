@@ -51,6 +51,7 @@ async function during(server, base, options, work) {
 function python(script, ...args) {
   const { status, stdout, stderr } = spawnSync('python3', [script, ...args.map(String)], {
     encoding: 'utf8',
+    input: '\n',
     timeout: PATIENCE * 1000,
   });
   if (status !== 0) throw new Error(`${script} ${args.join(' ')}: ${stderr.trim() || `no end within ${PATIENCE} s`}`);

@@ -1,8 +1,10 @@
 // Receive memory at its cap under real processes: nobody gets more than there is, those who wait for it can be interrupted
 // like any others, whatever the signal, and what the mount says of it in the end is true.
 
+import { execFile } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { slabSize } from '../../src/common/bufpool.ts';
 import { faultsTree, type Serving, serve } from '../../src/server/server.ts';
@@ -46,10 +48,17 @@ describe.skipIf(whyNoMounts() !== undefined)('a pool of eight slabs', () => {
     live = await mounted(dir, { address, msize: READ + 24, rxPool: ROOM, cache: 'none', intr });
   }
 
-  /** Readers of a file of the tree, all of which get the signal while they wait. */
+  /** Readers of a file of the tree, all of which get the signal once eight of them have asked and the others wait for room. */
   async function blocked(file: string, signal: string): Promise<Blocked> {
     const path = join(live.mountpoint, file);
-    return JSON.parse(await output(`exec ${python} ${BLOCKED} ${path} ${READERS} ${READ} ${signal}`)) as Blocked;
+    const args = [BLOCKED, path, `${READERS}`, `${READ}`, signal];
+    const command = promisify(execFile)(python, args, { timeout: 120_000, killSignal: 'SIGKILL' });
+    const release = async () => {
+      await until('the mount has all their requests', () => live.mount.stats().client.pool.waiting === READERS - 8);
+      command.child.stdin?.end('\n');
+    };
+    const [{ stdout }] = await Promise.all([command, release()]);
+    return JSON.parse(stdout) as Blocked;
   }
 
   test('and 64 readers of a file that never answers: an interrupt brings all of them back', async () => {
