@@ -70,16 +70,10 @@ function kept(fields: Decoded['fields']): Decoded['fields'] {
   });
 }
 
-export interface TracerStats {
-  flushes: { sent: number; cancelled: number; answered: number; unknown: number };
-  wrong: number;
-}
-
 export class Tracer {
   /** What both sides agreed on; 0 before they have. */
   msize = 0;
   version = '';
-  readonly stats: TracerStats = { flushes: { sent: 0, cancelled: 0, answered: 0, unknown: 0 }, wrong: 0 };
   #codec: Codec = FIRST_CODEC;
   /** The last request of each tag, whatever became of it. */
   readonly #requests = new Map<number, Request>();
@@ -97,9 +91,7 @@ export class Tracer {
     const decoded = decode(this.#codec, head, size);
     const record = from === 'client' ? this.#request(decoded, at) : this.#reply(decoded, at);
     const wrong = decoded.fault ?? record.wrong;
-    if (wrong === undefined) return record;
-    this.stats.wrong++;
-    return { ...record, wrong };
+    return wrong === undefined ? record : { ...record, wrong };
   }
 
   #request(decoded: Decoded, at: number): MessageRecord {
@@ -115,7 +107,6 @@ export class Tracer {
       if (found !== undefined) found.flushes++;
       target = { oldtag, request: found, nth: found?.flushes ?? 0 };
       flush = { state: found?.state ?? 'unknown', oldtag, ...(found === undefined ? {} : { request: found }) };
-      this.stats.flushes.sent++;
     }
     if (before !== undefined) {
       this.#outstanding.delete(before);
@@ -170,7 +161,6 @@ export class Tracer {
       latency: at - request.at,
       ...(request.flushes > 0 ? { flushed: true as const } : {}),
     };
-    if (request.flushes > 0) this.stats.flushes.answered++;
     if (!answers(type, request.type)) return { ...answer, wrong: `${type} is no answer to ${request.type}` };
     if (decoded.message?.type === 'Rversion') return { ...answer, ...this.#agree(decoded.message) };
     if (type === 'Rflush' && request.target !== undefined) return { ...answer, ...this.#settle(request.target) };
@@ -195,15 +185,11 @@ export class Tracer {
 
   /** The Rflush of a Tflush. */
   #settle({ oldtag, request, nth }: Target): Pick<MessageRecord, 'flush'> {
-    if (request === undefined) {
-      this.stats.flushes.unknown++;
-      return { flush: { state: 'unknown', oldtag } };
-    }
+    if (request === undefined) return { flush: { state: 'unknown', oldtag } };
     request.flushed = Math.max(request.flushed, nth);
     if (request.state === 'outstanding') {
       request.state = 'cancelled';
       this.#outstanding.delete(request);
-      this.stats.flushes.cancelled++;
     }
     return { flush: { state: request.state, oldtag, request } };
   }
