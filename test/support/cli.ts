@@ -32,6 +32,8 @@ export class Cli {
   stdout = '';
   stderr = '';
   readonly #name: string;
+  /** It has ended and said all: what it wrote last comes through the pipes after its end is known. */
+  #closed = false;
   #changed: (() => void)[] = [];
 
   constructor(args: readonly string[], options: CliOptions = {}) {
@@ -47,6 +49,7 @@ export class Cli {
       this.#wake();
     });
     this.exit = once(this.process, 'close').then(([code, signal]) => {
+      this.#closed = true;
       this.#wake();
       return { code, signal, stdout: this.stdout, stderr: this.stderr } as CliResult;
     });
@@ -69,7 +72,7 @@ export class Cli {
       for (;;) {
         const match = pattern.exec(this[stream]);
         if (match !== null) return match;
-        if (state.late || this.process.exitCode !== null || this.process.signalCode !== null) {
+        if (state.late || this.#closed) {
           const why = state.late ? 'in time' : 'before it ended';
           throw new Error(`${this.#name}: no ${pattern} ${why}; stdout: ${this.stdout} stderr: ${this.stderr}`);
         }
