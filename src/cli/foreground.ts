@@ -6,10 +6,10 @@
 import { type Mount, mount } from '../bridge/mount.ts';
 import type { MountSettings } from '../bridge/settings.ts';
 import { Abort } from '../common/abort.ts';
+import { deferred, within } from '../common/deadline.ts';
 import { ConfigError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { usersOf } from '../fuse/busy.ts';
-import { deferred, within } from '../fuse/deadline.ts';
 import { FS_TYPE } from '../fuse/mount.ts';
 import { findMount } from '../fuse/mountinfo.ts';
 import { complain, EXIT } from './report.ts';

@@ -102,7 +102,10 @@ export function runAll(listeners: Iterable<() => void>): void {
   if (thrown !== undefined) throw thrown.error;
 }
 
-/** Waits for what others wait for too, and which therefore goes on when this waiter is aborted: he gets CancelledError. */
+/**
+ * Waits for what others wait for too, and which therefore goes on when this waiter is aborted: he gets CancelledError, also
+ * where he was aborted before and there is a result already.
+ */
 export async function unlessAborted<T>(shared: Promise<T>, signal: AbortSignalLike | undefined): Promise<T> {
   if (signal === undefined) return shared;
   let give = () => {};
@@ -112,7 +115,7 @@ export async function unlessAborted<T>(shared: Promise<T>, signal: AbortSignalLi
   if (signal.aborted) give();
   else signal.addEventListener('abort', give, { once: true });
   try {
-    return await Promise.race([shared, given]);
+    return await Promise.race([given, shared]);
   } finally {
     signal.removeEventListener('abort', give);
   }

@@ -5,9 +5,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, closeSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { within } from '../common/deadline.ts';
 import { errno, errnoName } from '../common/errno.ts';
 import { ConfigError } from '../common/errors.ts';
-import { within } from './deadline.ts';
 import { addon } from './drivers/addon.ts';
 
 /** fusermount3 looks at the mount point and answers at once, unless something dead is mounted there. */

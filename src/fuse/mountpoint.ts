@@ -4,8 +4,8 @@
 
 import { constants, readFileSync } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
+import { within } from '../common/deadline.ts';
 import { ConfigError } from '../common/errors.ts';
-import { within } from './deadline.ts';
 import { findFusermount } from './fusermount.ts';
 import { findMount } from './mountinfo.ts';
 

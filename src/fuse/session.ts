@@ -7,6 +7,7 @@
 import { closeSync } from 'node:fs';
 import type { NodeId } from '../common/brand.ts';
 import { Cursor } from '../common/cursor.ts';
+import { deferred } from '../common/deadline.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
 import { type Logger, silent } from '../common/log.ts';
@@ -15,7 +16,6 @@ import { formatRequest } from '../wire/fuse/format.ts';
 import { initOut } from '../wire/fuse/replies.ts';
 import { opcodeName, type RequestHeader, readHeader, readInit, requests } from '../wire/fuse/requests.ts';
 import { Answers } from './answers.ts';
-import { deferred } from './deadline.ts';
 import { handlers, refusals } from './dispatch.ts';
 import { type Addon, addon, type PollHandle } from './drivers/addon.ts';
 import { InFlight } from './inflight.ts';

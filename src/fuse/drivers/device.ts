@@ -1,9 +1,9 @@
 // The Linux driver: mounts /dev/fuse and serves it, from the checks before to the drain after.
 // Guarantees: resolves only when the kernel's INIT has been answered; when it rejects, nothing stays mounted.
 
+import { within } from '../../common/deadline.ts';
 import { ConfigError } from '../../common/errors.ts';
 import { silent } from '../../common/log.ts';
-import { within } from '../deadline.ts';
 import { defaults, type Negotiated } from '../init.ts';
 import { type MountOptions, mountDevice, raiseReadahead, type UnmountOptions, unmount } from '../mount.ts';
 import { findMount } from '../mountinfo.ts';

@@ -5,10 +5,10 @@
 
 import { Abort } from '../../common/abort.ts';
 import type { Unique } from '../../common/brand.ts';
+import { deferred, within } from '../../common/deadline.ts';
 import { clampErrno, errno, errnoName } from '../../common/errno.ts';
 import { ConfigError, ConnectionError, ErrnoError, ProtocolError } from '../../common/errors.ts';
 import { type Logger, silent } from '../../common/log.ts';
-import { deferred, within } from '../deadline.ts';
 import type { MountOptions, UnmountOptions } from '../mount.ts';
 import type { Operations, RequestContext } from '../operations.ts';
 import type { SessionEnd, SessionStats } from '../session.ts';

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Abort, type AbortSignalLike } from '../../../src/common/abort.ts';
+import { Abort, type AbortSignalLike, unlessAborted } from '../../../src/common/abort.ts';
 
 const LISTENERS = 4;
 type Step = { do: 'add' | 'remove'; which: number } | { do: 'abort' };
@@ -96,5 +96,38 @@ describe('Abort', () => {
     expect(() => signal.abort()).toThrow('two');
     expect(calls).toEqual([1, 2, 3, 4]);
     expect(() => signal.abort()).not.toThrow();
+  });
+});
+
+describe('unlessAborted', () => {
+  test('gives the result, or CancelledError to who is aborted first, and leaves no listener', async () => {
+    const added: string[] = [];
+    const signal = new Abort();
+    const counted: AbortSignalLike = {
+      get aborted() {
+        return signal.aborted;
+      },
+      reason: undefined,
+      addEventListener: (type, listener) => {
+        added.push('+');
+        signal.addEventListener(type, listener);
+      },
+      removeEventListener: (type, listener) => {
+        added.push('-');
+        signal.removeEventListener(type, listener);
+      },
+    };
+    await expect(unlessAborted(Promise.resolve(7), counted)).resolves.toBe(7);
+    await expect(unlessAborted(Promise.reject(new Error('its own')), counted)).rejects.toThrow('its own');
+    const waiting = unlessAborted(new Promise(() => {}), counted);
+    signal.abort();
+    await expect(waiting).rejects.toMatchObject({ name: 'CancelledError' });
+    expect(added).toEqual(['+', '-', '+', '-', '+', '-']);
+  });
+
+  test('who was aborted before gets CancelledError, though there is a result', async () => {
+    const signal = new Abort();
+    signal.abort();
+    await expect(unlessAborted(Promise.resolve(7), signal)).rejects.toMatchObject({ name: 'CancelledError' });
   });
 });
