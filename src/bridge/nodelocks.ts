@@ -6,9 +6,10 @@
 // the other; the fid lives while a descriptor of the file does.
 
 import type { Fid } from '../client/fids.ts';
-import type { AbortSignalLike } from '../common/abort.ts';
+import { type AbortSignalLike, unlessAborted } from '../common/abort.ts';
+import { deferred } from '../common/deadline.ts';
 import { errno } from '../common/errno.ts';
-import { CancelledError, ErrnoError } from '../common/errors.ts';
+import { ErrnoError } from '../common/errors.ts';
 import { LOCK_EOF, LOCK_STATUS, LOCK_TYPE, LockTable, type RecordLock } from '../common/locktable.ts';
 import type { Logger } from '../common/log.ts';
 import type { Locks } from './locks.ts';
@@ -46,7 +47,7 @@ export class NodeLocks {
   #whole: Kind = UNLCK;
   /** Settles when the last request that was let through has ended. */
   #turn: Promise<void> = Promise.resolve();
-  readonly #waiting = new Set<() => void>();
+  #changed = deferred<void>();
 
   constructor(options: NodeLocksOptions) {
     this.#options = options;
@@ -85,11 +86,10 @@ export class NodeLocks {
     });
   }
 
-  /** A descriptor ends, and the locks that were taken through it. */
+  /** A descriptor ends, and the locks that were taken through it. Settles when nothing that came before is under way. */
   async closed(file: object): Promise<void> {
     const dropped = this.table.drop(file);
-    if (dropped.length === 0) return;
-    this.#wake();
+    if (dropped.length > 0) this.#wake();
     await this.#inTurn(undefined, async () => {
       for (const range of dropped) await this.#giveBack(range);
     });
@@ -108,25 +108,12 @@ export class NodeLocks {
     });
   }
 
-  /** Waits until something was given up here. */
-  change(signal: AbortSignalLike): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const done = () => {
-        this.#waiting.delete(done);
-        signal.removeEventListener('abort', interrupted);
-        resolve();
-      };
-      const interrupted = () => {
-        this.#waiting.delete(done);
-        reject(new CancelledError());
-      };
-      this.#waiting.add(done);
-      if (signal.aborted) interrupted();
-      else signal.addEventListener('abort', interrupted, { once: true });
-    });
+  /** Settles when something is given up here from now on: to be had before the question, as that may be answered late. */
+  get changed(): Promise<void> {
+    return this.#changed.promise;
   }
 
-  /** The last descriptor of the file is gone. */
+  /** The last descriptor of the file is gone, and what it owed is given back. */
   end(): void {
     if (this.#fid !== undefined) this.#options.clunk(this.#fid);
     this.#fid = undefined;
@@ -134,7 +121,8 @@ export class NodeLocks {
   }
 
   #wake(): void {
-    for (const waiter of [...this.#waiting]) waiter();
+    this.#changed.resolve();
+    this.#changed = deferred();
   }
 
   #mine({ kind, start, end }: Range & { kind: Kind }): RecordLock {
@@ -220,33 +208,14 @@ export class NodeLocks {
 
   async #inTurn<T>(signal: AbortSignalLike | undefined, work: () => Promise<T>): Promise<T> {
     const before = this.#turn;
-    let done = () => {};
-    const mine = new Promise<void>((resolve) => {
-      done = resolve;
-    });
-    this.#turn = before.then(() => mine);
+    const mine = deferred<void>();
+    this.#turn = before.then(() => mine.promise);
     try {
-      await (signal === undefined ? before : orAborted(before, signal));
+      await unlessAborted(before, signal);
       return await work();
     } finally {
-      done();
+      mine.resolve();
     }
-  }
-}
-
-async function orAborted(promise: Promise<void>, signal: AbortSignalLike): Promise<void> {
-  if (signal.aborted) throw new CancelledError();
-  let interrupted = () => {};
-  try {
-    await Promise.race([
-      promise,
-      new Promise<never>((_resolve, reject) => {
-        interrupted = () => reject(new CancelledError());
-        signal.addEventListener('abort', interrupted, { once: true });
-      }),
-    ]);
-  } finally {
-    signal.removeEventListener('abort', interrupted);
   }
 }
 

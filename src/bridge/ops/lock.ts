@@ -5,8 +5,9 @@
 
 import type { Fid } from '../../client/fids.ts';
 import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
+import { deferred, within } from '../../common/deadline.ts';
 import { errno } from '../../common/errno.ts';
-import { CancelledError, ErrnoError } from '../../common/errors.ts';
+import { ErrnoError } from '../../common/errors.ts';
 import { LOCK_EOF, LOCK_TYPE } from '../../common/locktable.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
@@ -21,18 +22,7 @@ const LONGEST_PAUSE = 1000;
 
 /** Waits, unless it is interrupted. */
 function pause(ms: number, signal: AbortSignalLike): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const interrupted = () => {
-      clearTimeout(timer);
-      reject(new CancelledError());
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', interrupted);
-      resolve();
-    }, ms);
-    if (signal.aborted) interrupted();
-    else signal.addEventListener('abort', interrupted, { once: true });
-  });
+  return within(deferred<void>().promise, ms, () => {}, signal);
 }
 
 export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'>> {
@@ -96,11 +86,12 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
         if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), rest);
         owner.nodes.add(file.node);
         for (let ms = FIRST_PAUSE; ; ) {
+          const { changed } = at;
           const answer = await unlessAborted(at.take(wanted, file, ctx.signal), rest);
           if (answer === 'granted') return undefined;
           if (!wait) throw new ErrnoError(errno.EAGAIN);
           if (answer === 'here') {
-            await at.change(ctx.signal);
+            await unlessAborted(changed, ctx.signal);
           } else {
             await pause(ms, ctx.signal);
             ms = Math.min(ms * 2, LONGEST_PAUSE);
@@ -124,18 +115,9 @@ export async function unlockAll(fs: Bridge, { node }: OpenFile, key: bigint, sig
   const freeing = node.locks
     .free({ kind: LOCK_TYPE.UNLCK, start: 0n, end: LOCK_EOF, procId, clientId })
     .finally(() => fs.locks.settle(key));
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      fs.logger.warn({ file: fs.nodes.pathOf(node) }, 'closed before the server has said that its locks are released');
-      resolve();
-    }, fs.flushTimeout);
-  });
-  try {
-    await unlessAborted(Promise.race([freeing, patience]), signal);
-  } finally {
-    clearTimeout(timer);
-  }
+  const tell = () =>
+    fs.logger.warn({ file: fs.nodes.pathOf(node) }, 'closed before the server has said that its locks are released');
+  await within(freeing, fs.flushTimeout, tell, signal);
 }
 
 /** Waits for what gets stuck only behind somebody's read that does; once aborted, for a moment more. */
@@ -157,13 +139,17 @@ async function soon(work: Promise<unknown>, signal: AbortSignalLike): Promise<vo
   }
 }
 
-/** A descriptor is released: an open file description's own locks end with it, the last one takes the fid along. */
+/**
+ * A descriptor is released: an open file description's own locks end with it, the last one takes the fid along. Not when the
+ * file was opened again while the server was being told: two askers in one name would take each other's locks away.
+ */
 export function releaseLocks(file: OpenFile): void {
   const { node } = file;
   const { locks } = node;
   if (locks === undefined) return;
-  const ending = locks.closed(file);
-  if (node.opens.size > 0) return;
-  node.locks = undefined;
-  ending.finally(() => locks.end());
+  void locks.closed(file).then(() => {
+    if (node.opens.size > 0 || node.locks !== locks) return;
+    node.locks = undefined;
+    locks.end();
+  });
 }

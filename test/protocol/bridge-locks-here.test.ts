@@ -1,0 +1,87 @@
+// Locks among the processes of one mount, whose requests about a file go to the server one after the other: nobody who waits
+// misses what is given up while he asks, and a file that is opened again while the server is still being told of locks that
+// have ended is asked about behind that, in the same name.
+
+import { expect, test } from 'vitest';
+import type { FileHandle, NodeId } from '../../src/common/brand.ts';
+import { LOCK_EOF, LOCK_STATUS, LOCK_TYPE } from '../../src/common/locktable.ts';
+import type { Message } from '../../src/wire/p9/messages.ts';
+import { caller } from '../support/bridged.ts';
+import { bridgeStage } from '../support/bridgestage.ts';
+import { turn } from '../support/scripted.ts';
+
+type Tlock = Extract<Message, { type: 'Tlock' }>;
+
+const { WRLCK, UNLCK } = LOCK_TYPE;
+const FIRST = { start: 0n, end: 9n };
+const SECOND = { start: 100n, end: 109n };
+
+const stage = bridgeStage();
+
+const turns = async () => {
+  for (let i = 0; i < 20; i++) await turn();
+};
+
+const lock = (node: NodeId, fh: FileHandle, owner: bigint, type: number, range: { start: bigint; end: bigint }) =>
+  Promise.resolve(
+    stage.at.ops.setlk(caller(), node, fh, owner, { type, ...range, pid: Number(owner) }, type !== UNLCK),
+  );
+
+/** Every lock is granted, but those that `held` is given, which stay unanswered until it says so. */
+function lockServer(holds: (message: Tlock) => boolean): { held: Tlock[]; grant(): void } {
+  const held: Tlock[] = [];
+  const grant = (message: Tlock) => stage.at.files.say(message, { status: LOCK_STATUS.SUCCESS });
+  stage.answer({
+    Tgetlock: (message) => stage.at.files.say(message, { ...message, kind: UNLCK }),
+    Tlock: (message) => (holds(message) ? held.push(message) > 0 : grant(message)),
+  });
+  return { held, grant: () => held.splice(0).forEach(grant) };
+}
+
+test('what is given up right behind the question of who waits for it is his', async () => {
+  const { held, grant } = lockServer(({ start, kind }) => kind === WRLCK && start === SECOND.start);
+  const node = await stage.lookup('file');
+  const fh = await stage.open(node);
+  await lock(node, fh, 1n, WRLCK, FIRST);
+  const busy = lock(node, fh, 3n, WRLCK, SECOND);
+  await turns();
+  expect(held).toHaveLength(1);
+  const waiting = lock(node, fh, 2n, WRLCK, FIRST);
+  const freeing = lock(node, fh, 1n, UNLCK, FIRST);
+  await turns();
+  grant();
+  await Promise.all([busy, freeing, waiting]);
+  expect(stage.got('Tlock').map(({ kind, start }) => [kind, start])).toEqual([
+    [WRLCK, 0n],
+    [WRLCK, 100n],
+    [UNLCK, 0n],
+    [WRLCK, 0n],
+  ]);
+  for (const owner of [2n, 3n]) await lock(node, fh, owner, UNLCK, { start: 0n, end: LOCK_EOF });
+});
+
+test('a file that is opened again while its locks are being given back is locked behind that, by the same fid', async () => {
+  const { held, grant } = lockServer(({ kind }) => kind === UNLCK);
+  const node = await stage.lookup('file');
+  const { fh } = await stage.at.ops.open(caller(), node, 2, false);
+  await lock(node, fh, 1n, WRLCK, FIRST);
+  // as a process that is being killed leaves: nobody waits for the answer
+  const freeing = Promise.resolve(stage.at.ops.closeFlush(caller(), node, fh, 1n));
+  await turns();
+  expect(held).toHaveLength(1);
+  await stage.at.ops.release(caller(), node, fh);
+
+  const again = await stage.open(node);
+  const taking = lock(node, again, 2n, WRLCK, FIRST);
+  await turns();
+  expect(stage.got('Tlock')).toHaveLength(2);
+  grant();
+  await Promise.all([freeing, taking]);
+  const sent = stage.got('Tlock');
+  expect(sent.map(({ kind }) => kind)).toEqual([WRLCK, UNLCK, WRLCK]);
+  expect(new Set(sent.map(({ fid }) => fid)).size).toBe(1);
+  const last = lock(node, again, 2n, UNLCK, FIRST);
+  await turns();
+  grant();
+  await last;
+});
