@@ -44,12 +44,17 @@ describe.skipIf(!able).each(['memory', 'host'] as const)('flock(2) on two mounts
     return made;
   }
 
-  /** Begins to wait, and gets a signal when it does. */
-  async function interruptWaiting(other: Locker, line: string, mount: 0 | 1): Promise<void> {
+  /** Begins to wait for a lock, and does when this returns. */
+  async function beginWaiting(other: Locker, line: string, mount: 0 | 1): Promise<void> {
     // its open of the file is over when it has answered something
     await other.do('get 0 0');
     other.begin(line);
     await until('the lock to be asked for', () => mounts[mount]?.mount.stats().fuse.inFlight === 1);
+  }
+
+  /** Begins to wait, and gets a signal when it does. */
+  async function interruptWaiting(other: Locker, line: string, mount: 0 | 1): Promise<void> {
+    await beginWaiting(other, line, mount);
     process.kill(other.pid, 'SIGALRM');
   }
 
@@ -85,8 +90,7 @@ describe.skipIf(!able).each(['memory', 'host'] as const)('flock(2) on two mounts
     await mountBoth('remote');
     const [one, other] = [locker(0), locker(1)];
     await one.do('flock');
-    other.begin('flockwait 0 0');
-    await until('the lock to be asked for', () => mounts[1]?.mount.stats().fuse.inFlight === 1);
+    await beginWaiting(other, 'flockwait 0 0', 1);
     expect(await one.do('flockoff')).toBe('ok');
     expect(await other.answer()).toBe('ok 0');
     expect(await one.do('flock')).toBe('EAGAIN');

@@ -41,12 +41,17 @@ describe.skipIf(!able).each(['memory', 'host'] as const)('two mounts of the %s t
     return made;
   }
 
-  /** Begins to wait, and gets a signal when it does. */
-  async function interruptWaiting(other: Locker, line: string, mount: 0 | 1): Promise<void> {
+  /** Begins to wait for a lock, and does when this returns. */
+  async function beginWaiting(other: Locker, line: string, mount: 0 | 1): Promise<void> {
     // its open of the file is over when it has answered something
     await other.do('get 0 0');
     other.begin(line);
     await until('the lock to be asked for', () => mounts[mount]?.mount.stats().fuse.inFlight === 1);
+  }
+
+  /** Begins to wait, and gets a signal when it does. */
+  async function interruptWaiting(other: Locker, line: string, mount: 0 | 1): Promise<void> {
+    await beginWaiting(other, line, mount);
     process.kill(other.pid, 'SIGALRM');
   }
 
@@ -77,8 +82,7 @@ describe.skipIf(!able).each(['memory', 'host'] as const)('two mounts of the %s t
   it('a lock that is waited for comes when the other mount gives it up', async () => {
     const [one, other] = [locker(0), locker(1)];
     await one.do('lock 0 0');
-    other.begin('wait 0 0');
-    await until('the lock to be asked for', () => mounts[1]?.mount.stats().fuse.inFlight === 1);
+    await beginWaiting(other, 'wait 0 0', 1);
     expect(await one.do('unlock 0 0')).toBe('ok');
     expect(await other.answer()).toBe('ok 0');
     expect(await one.do('lock 0 0')).toBe('EAGAIN');
@@ -106,7 +110,7 @@ describe.skipIf(!able).each(['memory', 'host'] as const)('two mounts of the %s t
   it.each(['SIGKILL', 'SIGTERM'] as const)('what a process held is free when %s has ended it', async (signal) => {
     const [one, other] = [locker(0), locker(1)];
     await one.do('lock 0 0');
-    other.begin('wait 0 0');
+    await beginWaiting(other, 'wait 0 0', 1);
     await one.end(signal);
     expect(await other.answer()).toBe('ok 0');
   });
@@ -114,8 +118,7 @@ describe.skipIf(!able).each(['memory', 'host'] as const)('two mounts of the %s t
   it('a killed process that waits leaves nothing behind', async () => {
     const [one, other, third] = [locker(0), locker(1), locker(1)];
     await one.do('lock 0 0');
-    other.begin('wait 0 0');
-    await until('the lock to be asked for', () => mounts[1]?.mount.stats().fuse.inFlight === 1);
+    await beginWaiting(other, 'wait 0 0', 1);
     await other.end('SIGKILL');
     await one.do('unlock 0 0');
     expect(await third.do('lock 0 0')).toBe('ok');
@@ -131,7 +134,7 @@ describe.skipIf(!able).each(['memory', 'host'] as const)('two mounts of the %s t
   it('the end of a mount frees what its processes held', async () => {
     const [one, other] = [locker(0), locker(1)];
     await one.do('lock 0 0');
-    other.begin('wait 0 0');
+    await beginWaiting(other, 'wait 0 0', 1);
     await mounts[0]?.mount.unmount({ lazy: true });
     await one.end('SIGKILL');
     expect(await other.answer()).toBe('ok 0');
