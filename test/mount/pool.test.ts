@@ -1,7 +1,7 @@
 // Receive memory at its cap under real processes: nobody gets more than there is, those who wait for it can be interrupted
 // like any others, whatever the signal, and what the mount says of it in the end is true.
 
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -88,13 +88,20 @@ describe.skipIf(whyNoMounts() !== undefined)('a pool of eight slabs', () => {
 
   test('and 64 readers that nobody interrupts: each gets its bytes in its turn', async () => {
     await begin('auto');
-    const one = `dd if=${join(live.mountpoint, 'slow/20')} bs=1M status=none | md5sum`;
-    const all = await output(`for i in $(seq ${READERS}); do (${one}) & done; wait`);
-    expect(new Set(all.trim().split('\n')).size).toBe(1);
-    expect(all.trim().split('\n')).toHaveLength(READERS);
-    const { pool } = live.mount.stats().client;
-    expect(pool.most).toBe(ROOM);
-    expect(pool.waits).toBeGreaterThan(0);
+    const one = `dd if=${join(live.mountpoint, 'slow/20')} bs=${READ} status=none | md5sum`;
+    const pool = () => live.mount.stats().client.pool;
+    // eight of others have all the room until the last of these waits for it
+    const file = join(live.mountpoint, 'hang');
+    const dd = () => spawn('dd', [`if=${file}`, `bs=${READ}`], { stdio: 'ignore', cwd: '/' });
+    const others = Array.from({ length: 8 }, dd);
+    await until('others to have all the room', () => pool().inUse === ROOM);
+    const all = output(`for i in $(seq ${READERS}); do (${one}) & done; wait`);
+    await until('all of them to wait for room', () => pool().waiting === READERS);
+    for (const other of others) other.kill('SIGKILL');
+    const sums = (await all).trim().split('\n');
+    expect(new Set(sums).size).toBe(1);
+    expect(sums).toHaveLength(READERS);
+    expect(pool().most).toBe(ROOM);
   });
 });
 
