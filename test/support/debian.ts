@@ -4,9 +4,9 @@
 // on some input) and the restarts are counted. Must not import src/: a server must not look right by our own mistakes.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Socket, connect as tcpConnect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ export interface Version {
   version: string;
 }
 
-const START_DEADLINE = 20_000;
+const START_DEADLINE = 60_000;
 const STOP_DEADLINE = 10_000;
 const MOST_RESTARTS = 50;
 const LOG_KEPT = 64 * 1024;
@@ -54,7 +54,7 @@ export function missingPrograms(...programs: string[]): string | null {
 }
 
 /** One Tversion and its answer on a connection of its own. */
-export async function probeVersion(port: number, asked = '9P2000.L', timeout = 2000): Promise<Version> {
+export async function probeVersion(port: number, asked = '9P2000.L', timeout = 20_000): Promise<Version> {
   const socket = tcpConnect({ host: '127.0.0.1', port });
   socket.setTimeout(timeout, () => socket.destroy(new Error(`no Rversion from port ${port} within ${timeout} ms`)));
   try {
@@ -87,15 +87,27 @@ async function readFrame(socket: Socket): Promise<Buffer> {
   throw new Error('the connection was closed before an answer came');
 }
 
-/** A port that was free a moment ago. Whoever else takes it meanwhile makes the start fail, which tries another. */
+/**
+ * A port that was free a moment ago, below those that the kernel hands out: it could give one of them to a connection of any
+ * test at any time, also while a server that has died is started again. Whoever else takes this one meanwhile makes the
+ * start fail, which tries another.
+ */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port to be had');
-  return address.port;
+  const [first = '32768'] = (await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'latin1')).split(/\s/);
+  const least = Math.min(10_000, Number(first) - 1);
+  for (let attempt = 0; attempt < 1000; attempt++) {
+    const port = randomInt(least, Number(first));
+    const server = createServer().listen(port, '0.0.0.0');
+    const bound = await once(server, 'listening').then(
+      () => true,
+      () => false, // in use
+    );
+    if (!bound) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
+  throw new Error('no port to be had');
 }
 
 /** A foreground server process, kept running until it is told to stop. */
@@ -167,7 +179,7 @@ async function answering(process: Supervised, port: number): Promise<boolean> {
   for (;;) {
     if (process.ended) return false;
     try {
-      await probeVersion(port);
+      await probeVersion(port, undefined, 2000);
       return true;
     } catch (error) {
       if (Date.now() > deadline) throw new Error(`no 9P server at port ${port}: ${error}\n${process.log()}`);

@@ -15,10 +15,21 @@ import { until } from './until.ts';
 export interface Mounted {
   readonly mount: Mount;
   readonly mountpoint: string;
+  /** Everything that was asked is answered: also what the kernel says when nobody waits for it, as of a file closed. */
+  quiet(): Promise<void>;
   /** Nothing on its way, nothing in quarantine; and when the kernel has forgotten all files, no fid but the roots. */
   checkLeaks(): Promise<void>;
   /** Checks for leaks and unmounts, also when the check fails. */
   end(): Promise<void>;
+}
+
+/** Settles when no request waits: for the server, for the mount, or in the kernel for the mount to take it. */
+async function over(stats: () => MountStats | Promise<MountStats>, kernel: Connection): Promise<void> {
+  await until('every request to be over', async () => {
+    const { client, fuse } = await stats();
+    const busy = client.tags + client.reserveTags + client.fids.quarantine + fuse.inFlight;
+    return busy === 0 && (await kernel.waiting()) === 0;
+  });
 }
 
 /** The leak check, for whoever can tell what a mount counts. */
@@ -31,10 +42,7 @@ export async function nothingLeft(stats: () => MountStats | Promise<MountStats>,
       return nodes === 1 && handles === 0;
     });
   }
-  await until('every request to be over', async () => {
-    const { client } = await stats();
-    return client.tags === 0 && client.reserveTags === 0 && client.fids.quarantine === 0;
-  });
+  await over(stats, kernel);
   const { client, fuse, users } = await stats();
   expect(client).toMatchObject({
     tags: 0,
@@ -63,6 +71,7 @@ export async function mounted(dir: string, settings: Omit<GivenSettings, 'mountp
   return {
     mount: live,
     mountpoint: live.mountpoint,
+    quiet: () => over(() => live.stats(), kernel),
     checkLeaks,
     async end() {
       try {

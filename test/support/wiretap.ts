@@ -168,11 +168,8 @@ export async function tapped(label: string, options: TapOptions = {}): Promise<T
     async during(script, as = {}) {
       const from = heard.length;
       // not by the cwd option: spawn would wait for the mount, which this process serves
-      const result = await shell(`cd ${live.mountpoint} && ${script}`, { timeout: 30_000, ...as });
-      await until('every request to be answered', () => {
-        const { client, fuse } = live.mount.stats();
-        return client.tags + client.reserveTags + client.fids.quarantine + fuse.inFlight === 0;
-      });
+      const result = await shell(`cd ${live.mountpoint} && ${script}`, { timeout: 100_000, ...as });
+      await live.quiet();
       return { ...result, talk: since(from) };
     },
     async end() {

@@ -76,7 +76,7 @@ describe('a server that fails', () => {
   test('ends it with 1, after the rules that it does not fail', async () => {
     const faults = await startServer('faults:');
     try {
-      const only = ['--only', 'flush-running', '--only', 'flush-own', '--timeout', '0.5', '-o', 'hang=mute'];
+      const only = ['--only', 'flush-running', '--only', 'flush-own', '--timeout', '3', '-o', 'hang=mute'];
       const { code, stdout, stderr } = await ninefs(['check', faults.address, '--readonly', ...only]);
       expect(stderr).toBe('');
       expect(stdout).toMatch(/flush-own .* pass /);
@@ -142,15 +142,15 @@ describe('what it makes on the server', () => {
 describe('a server that cannot be checked is one line and exit 1', () => {
   const cases: Record<string, [() => Promise<FakeServer>, RegExp]> = {
     'that hangs up': [hangingUp, /hung up/],
-    'that says nothing': [mute, /no answer to Tversion within 1 s; is it a 9P server\?/],
+    'that says nothing': [mute, /no answer to Tversion within 3 s; is it a 9P server\?/],
     'that is none': [() => answering('HTTP/1.1 400 Bad Request\r\n\r\n'), /not 9P/],
     'of another dialect': [() => versionOnly('9P2000'), /does not agree to 9P2000\.L.*Rversion "9P2000"/],
-    'that goes silent': [() => versionOnly('9P2000.L'), /no answer to Tattach within 1 s/],
+    'that goes silent': [() => versionOnly('9P2000.L'), /no answer to Tattach within 3 s/],
   };
   test.each(Object.entries(cases))('%s', async (_what, [begin, says]) => {
     const peer = await begin();
     try {
-      const { code, stdout, stderr } = await ninefs(['check', peer.address, '--timeout', '1']);
+      const { code, stdout, stderr } = await ninefs(['check', peer.address, '--timeout', '3']);
       expect(stderr).toMatch(says);
       expect(stderr).toMatch(/^ninefs: [^\n]+\n$/);
       expect(stdout).toBe('');

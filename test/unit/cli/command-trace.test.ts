@@ -120,7 +120,7 @@ describe('trouble', () => {
   test('--drop lets messages vanish', async () => {
     const trace = await startTrace('--drop', 'Rflush');
     try {
-      const { code, stdout } = await check(trace.address, '--timeout', '0.3');
+      const { code, stdout } = await ninefs(['check', trace.address, '--only', 'flush-own', '--timeout', '3']);
       expect(stdout).toMatch(/no answer to Tflush/);
       expect(code).toBe(1);
       expect((await trace.stop('SIGINT')).stdout).toMatch(/Rflush .*\| DROPPED/);
