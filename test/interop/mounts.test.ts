@@ -11,7 +11,7 @@ import { hostTree, serve } from '../../src/server/server.ts';
 import { formatAddress, parseAddress } from '../../src/transport/address.ts';
 import { missingPrograms, startDiod, startGanesha } from '../support/debian.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
-import { checksFor, posixSuite } from '../support/posix.ts';
+import { checksFor, likeLocal, posixSuite } from '../support/posix.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 import { workloadSuite } from '../support/workloads.ts';
 
@@ -70,10 +70,7 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(combi
         aname: server.aname,
         cache,
         access: 'client',
-        allowOther: true,
-        defaultPermissions: true,
-        nodev: false,
-        nosuid: false,
+        ...likeLocal,
       });
     });
     afterAll(async () => {

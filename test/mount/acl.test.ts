@@ -1,45 +1,28 @@
 // POSIX ACLs: stored by the server's file system, enforced by the kernel with posixacl, plain attributes without.
 
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GivenSettings } from '../../src/bridge/settings.ts';
 import { Accounts } from '../../src/client/accounts.ts';
-import { hostTree, memoryTree, type Serving, serve } from '../../src/server/server.ts';
 import { missingPrograms } from '../support/debian.ts';
-import { type Mounted, mounted } from '../support/mounted.ts';
+import { type Exported, exported } from '../support/exported.ts';
 import { output, shell } from '../support/shell.ts';
-import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 
 const able = existsSync('/dev/fuse') && process.getuid?.() === 0 && missingPrograms('setfacl') === null;
 const [ANN, BOB, ANN_THERE] = [61001, 61002, 62001];
 const as = (uid: number) => ({ uid, gid: uid });
 
 describe.skipIf(!able).each(['user', 'client'] as const)('ACLs of the host tree, access=%s', (access) => {
-  let dir: string;
-  let directory: string;
-  let serving: Serving;
-  let live: Mounted | undefined;
-
+  let at: Exported;
   beforeEach(async () => {
-    dir = await makeTempDir('acl');
-    await chmod(dir, 0o755);
-    directory = join(dir, 'export');
-    await mkdir(directory);
-    await chmod(directory, 0o755);
-    serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree: hostTree(directory, {}) });
+    at = await exported('acl', 'host');
   });
-  afterEach(async () => {
-    await live?.end();
-    live = undefined;
-    await serving.close();
-    await removeTempDir(dir);
-  });
+  afterEach(() => at.end());
 
   async function mountedWith(settings: Partial<GivenSettings>): Promise<string> {
-    live = await mounted(dir, { address: serving.address, allowOther: true, access, ...settings });
-    return live.mountpoint;
+    return (await at.mount({ allowOther: true, access, ...settings })).mountpoint;
   }
 
   const acl = (path: string) => output(`getfacl -cnp ${path}`);
@@ -47,13 +30,13 @@ describe.skipIf(!able).each(['user', 'client'] as const)('ACLs of the host tree,
   test('are the same on both sides', async () => {
     const mnt = await mountedWith({ posixAcl: true });
     await output(`cd ${mnt} && touch file && setfacl -m u:${ANN}:rw,g:${BOB}:r file`);
-    const there = await acl(join(directory, 'file'));
+    const there = await acl(join(at.directory, 'file'));
     expect(there).toContain(`user:${ANN}:rw-\n`);
     expect(await acl(`${mnt}/file`)).toBe(there);
     await output(`chmod 640 ${mnt}/file`);
     expect(await acl(`${mnt}/file`)).toContain('mask::r--\n');
     await output(`setfacl -b ${mnt}/file`);
-    expect(await acl(join(directory, 'file'))).toBe('user::rw-\ngroup::r--\nother::---\n\n');
+    expect(await acl(join(at.directory, 'file'))).toBe('user::rw-\ngroup::r--\nother::---\n\n');
     expect(await acl(`${mnt}/file`)).toBe('user::rw-\ngroup::r--\nother::---\n\n');
   });
 
@@ -72,7 +55,7 @@ describe.skipIf(!able).each(['user', 'client'] as const)('ACLs of the host tree,
     const mnt = await mountedWith({ posixAcl: true });
     await output(`cd ${mnt} && touch a b && chown ${ANN}:${BOB} a && chown ${ANN}:${ANN} b && chmod 2750 a b`);
     await output(`setfacl -m u:${BOB}:r ${mnt}/a ${mnt}/b`, as(ANN));
-    expect(await output(`stat -c %a ${mnt}/a ${mnt}/b ${directory}/a`)).toBe('750\n2750\n750\n');
+    expect(await output(`stat -c %a ${mnt}/a ${mnt}/b ${at.directory}/a`)).toBe('750\n2750\n750\n');
   });
 
   test("a directory's default takes the place of the umask", async () => {
@@ -81,10 +64,10 @@ describe.skipIf(!able).each(['user', 'client'] as const)('ACLs of the host tree,
     await output(`cd ${mnt} && mkdir dir && setfacl -d -m u:${ANN}:rwx,g::rx,o::r dir && cd dir && ${make}`);
     // the same by hand
     await output(
-      `cd ${dir} && mkdir dir && chmod 755 dir && setfacl -d -m u:${ANN}:rwx,g::rx,o::r dir && cd dir && ${make}`,
+      `cd ${at.dir} && mkdir dir && chmod 755 dir && setfacl -d -m u:${ANN}:rwx,g::rx,o::r dir && cd dir && ${make}`,
     );
     for (const name of ['.', 'file', 'sub', 'pipe', 'sub/file'])
-      expect(await acl(`${mnt}/dir/${name}`), name).toBe(await acl(`${dir}/dir/${name}`));
+      expect(await acl(`${mnt}/dir/${name}`), name).toBe(await acl(`${at.dir}/dir/${name}`));
     // and the umask is back when the default is gone
     await output(`cd ${mnt} && setfacl -k dir && umask 077 && touch dir/private`);
     expect(await output(`stat -c %a ${mnt}/dir/private`)).toBe('600\n');
@@ -93,30 +76,28 @@ describe.skipIf(!able).each(['user', 'client'] as const)('ACLs of the host tree,
   test('without posixacl they are kept by the server all the same', async () => {
     const mnt = await mountedWith({});
     await output(`cd ${mnt} && touch file && setfacl -m u:${ANN}:rw file`);
-    expect(await acl(join(directory, 'file'))).toContain(`user:${ANN}:rw-\n`);
+    expect(await acl(join(at.directory, 'file'))).toContain(`user:${ANN}:rw-\n`);
     expect(await acl(`${mnt}/file`)).toContain(`user:${ANN}:rw-\n`);
   });
 
   test("idmap=file: the ids in them are ours here and the server's there", async () => {
-    const [uidfile, passwd] = [join(dir, 'uids'), join(dir, 'passwd')];
+    const [uidfile, passwd] = [join(at.dir, 'uids'), join(at.dir, 'passwd')];
     await writeFile(passwd, `ann:x:${ANN}:${ANN}:::\n`);
     await writeFile(uidfile, `ann:${ANN_THERE}\n`);
     const accounts = new Accounts({ passwd, group: passwd });
     const mnt = await mountedWith({ posixAcl: true, idmap: 'file', uidfile, nomap: 'ignore', accounts });
     await output(`cd ${mnt} && echo text > file && chmod 600 file && setfacl -m u:${ANN}:r file`);
-    expect(await acl(join(directory, 'file'))).toContain(`user:${ANN_THERE}:r--\n`);
+    expect(await acl(join(at.directory, 'file'))).toContain(`user:${ANN_THERE}:r--\n`);
     expect(await acl(`${mnt}/file`)).toContain(`user:${ANN}:r--\n`);
     expect(await output(`cat ${mnt}/file`, as(ANN))).toBe('text\n');
   });
 });
 
 test.skipIf(!able)('posixacl is refused where the server stores none', async () => {
-  const dir = await makeTempDir('acl');
-  const serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree: memoryTree() });
+  const at = await exported('acl', 'memory');
   try {
-    await expect(mounted(dir, { address: serving.address, posixAcl: true })).rejects.toThrow(/stores no POSIX ACLs/);
+    await expect(at.mount({ posixAcl: true })).rejects.toThrow(/stores no POSIX ACLs/);
   } finally {
-    await serving.close();
-    await removeTempDir(dir);
+    await at.end();
   }
 });

@@ -2,16 +2,14 @@
 // arrive at the server can be looked at.
 
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { GivenSettings } from '../../src/bridge/settings.ts';
 import { Accounts } from '../../src/client/accounts.ts';
-import { hostTree, type Serving, serve } from '../../src/server/server.ts';
 import { Users } from '../../src/server/users.ts';
-import { type Mounted, mounted } from '../support/mounted.ts';
+import { type Exported, exported } from '../support/exported.ts';
 import { output, shell } from '../support/shell.ts';
-import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 
 const able = existsSync('/dev/fuse') && process.getuid?.() === 0;
 /** Ann and Bob, here and at the server. */
@@ -21,39 +19,26 @@ const STAFF = 61100;
 const STAFF_THERE = 62100;
 
 describe.skipIf(!able)('whose files they are', () => {
-  let dir: string;
-  let directory: string;
-  let serving: Serving;
-  let live: Mounted | undefined;
+  let at: Exported;
   let accounts: Accounts;
 
   beforeEach(async () => {
-    dir = await makeTempDir('identity');
-    await chmod(dir, 0o755);
-    directory = join(dir, 'export');
-    await mkdir(directory);
-    await chmod(directory, 0o777);
-    const files = { passwd: join(dir, 'passwd'), group: join(dir, 'group') };
+    at = await exported('identity', 'host');
+    await chmod(at.directory, 0o777);
+    const files = { passwd: join(at.dir, 'passwd'), group: join(at.dir, 'group') };
     await writeFile(files.passwd, `root:x:0:0:::\nann:x:${ANN}:${STAFF}:::\nbob:x:${BOB}:${STAFF}:::\n`);
     await writeFile(files.group, `root:x:0:\nstaff:x:${STAFF}:\n`);
     accounts = new Accounts(files);
-    serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree: hostTree(directory, {}) });
   });
-  afterEach(async () => {
-    await live?.end();
-    live = undefined;
-    await serving.close();
-    await removeTempDir(dir);
-  });
+  afterEach(() => at.end());
 
   /** Mounts it, and returns where. */
   async function mountedWith(settings: Partial<GivenSettings>): Promise<string> {
-    live = await mounted(dir, { address: serving.address, allowOther: true, accounts, ...settings });
-    return live.mountpoint;
+    return (await at.mount({ allowOther: true, accounts, ...settings })).mountpoint;
   }
 
   async function idFiles(uids: string, gids: string): Promise<Partial<GivenSettings>> {
-    const [uidfile, gidfile] = [join(dir, 'uids'), join(dir, 'gids')];
+    const [uidfile, gidfile] = [join(at.dir, 'uids'), join(at.dir, 'gids')];
     await writeFile(uidfile, uids);
     await writeFile(gidfile, gids);
     return { idmap: 'file', uidfile, gidfile };
@@ -62,7 +47,7 @@ describe.skipIf(!able)('whose files they are', () => {
   const all = () => idFiles(`root:0\nann:${ANN_THERE}\nbob:${BOB_THERE}\n`, `root:0\nstaff:${STAFF_THERE}\n`);
 
   async function there(name: string): Promise<string> {
-    const { uid, gid } = await stat(join(directory, name));
+    const { uid, gid } = await stat(join(at.directory, name));
     return `${uid}:${gid}`;
   }
 
@@ -93,8 +78,8 @@ describe.skipIf(!able)('whose files they are', () => {
   });
 
   test('idmap=file: an id in no file is an error', async () => {
-    await writeFile(join(directory, 'strange'), '');
-    await chown(join(directory, 'strange'), 7, 7);
+    await writeFile(join(at.directory, 'strange'), '');
+    await chown(join(at.directory, 'strange'), 7, 7);
     const mnt = await mountedWith(await idFiles('root:0\n', 'root:0\n'));
     const said = await shell(`ls ${mnt}; stat ${mnt}/strange; touch ${mnt}/new; chown ${ANN} ${mnt}/new`);
     expect(said.stdout).toBe('strange\n');
@@ -103,7 +88,7 @@ describe.skipIf(!able)('whose files they are', () => {
     const stranger = await shell(`touch ${mnt}/other`, as(ANN));
     expect(stranger.stderr).toContain('Operation not permitted');
     expect(await there('new')).toBe('0:0');
-    expect(existsSync(join(directory, 'other'))).toBe(false);
+    expect(existsSync(join(at.directory, 'other'))).toBe(false);
   });
 
   test.each([
@@ -115,17 +100,17 @@ describe.skipIf(!able)('whose files they are', () => {
   });
 
   test('idmap=file with nomap=ignore: such an id is itself', async () => {
-    await writeFile(join(directory, 'strange'), '');
-    await chown(join(directory, 'strange'), 7, 8);
+    await writeFile(join(at.directory, 'strange'), '');
+    await chown(join(at.directory, 'strange'), 7, 8);
     const mnt = await mountedWith({ ...(await idFiles('root:0\n', 'root:0\n')), nomap: 'ignore' });
     expect(await output(`stat -c %u:%g ${mnt}/strange; touch ${mnt}/new; chown 9:10 ${mnt}/new`)).toBe('7:8\n');
     expect(await there('new')).toBe('9:10');
   });
 
   test("idmap=user: the server's user is who mounts, and back", async () => {
-    await chown(directory, ANN_THERE, STAFF_THERE);
-    await writeFile(join(directory, 'other'), '');
-    await chown(join(directory, 'other'), 7, 8);
+    await chown(at.directory, ANN_THERE, STAFF_THERE);
+    await writeFile(join(at.directory, 'other'), '');
+    await chown(join(at.directory, 'other'), 7, 8);
     const mnt = await mountedWith({ idmap: 'user', access: ANN_THERE, uid: BOB, gid: STAFF });
     await output(`touch ${mnt}/file`, as(BOB));
     expect(await output(`stat -c %u:%g ${mnt} ${mnt}/file ${mnt}/other`)).toBe(
@@ -137,7 +122,7 @@ describe.skipIf(!able)('whose files they are', () => {
   });
 
   test('idmap=user takes the owner of the tree for the user', async () => {
-    await chown(directory, ANN_THERE, STAFF_THERE);
+    await chown(at.directory, ANN_THERE, STAFF_THERE);
     const mnt = await mountedWith({ idmap: 'user' });
     await output(`touch ${mnt}/file && chown 0:0 ${mnt}/file`);
     expect(await output(`stat -c %u:%g ${mnt} ${mnt}/file`)).toBe('0:0\n0:0\n');
@@ -145,14 +130,18 @@ describe.skipIf(!able)('whose files they are', () => {
   });
 
   test('idmap=user where owners are names: the name that the server knows you by is you', async () => {
-    await serving.close();
-    const files = { passwd: join(dir, 'passwd'), group: join(dir, 'group') };
-    await writeFile(files.passwd, `glenda:x:${ANN_THERE}:${STAFF_THERE}:::\nother:x:7:8:::\n`);
-    await writeFile(files.group, `glenda:x:${STAFF_THERE}:\nother:x:8:\n`);
-    await writeFile(join(directory, 'other'), '');
-    await chown(join(directory, 'other'), 7, 8);
-    const tree = hostTree(directory, {});
-    serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree, users: new Users(files) });
+    await at.end();
+    at = await exported('identity', 'host', {
+      async users(dir) {
+        const files = { passwd: join(dir, 'passwd'), group: join(dir, 'group') };
+        await writeFile(files.passwd, `glenda:x:${ANN_THERE}:${STAFF_THERE}:::\nother:x:7:8:::\n`);
+        await writeFile(files.group, `glenda:x:${STAFF_THERE}:\nother:x:8:\n`);
+        return new Users(files);
+      },
+    });
+    await chmod(at.directory, 0o777);
+    await writeFile(join(at.directory, 'other'), '');
+    await chown(join(at.directory, 'other'), 7, 8);
     const settings = {
       version: '9P2000',
       idmap: 'user',
@@ -161,8 +150,7 @@ describe.skipIf(!able)('whose files they are', () => {
       gid: STAFF,
       access: 'any',
     } as const;
-    live = await mounted(dir, { address: serving.address, allowOther: true, ...settings });
-    const mnt = live.mountpoint;
+    const { mountpoint: mnt } = await at.mount({ allowOther: true, ...settings });
     await output(`touch ${mnt}/file`);
     expect(await output(`stat -c %u:%g ${mnt}/file ${mnt}/other`)).toBe(`${BOB}:${STAFF}\n65534:65534\n`);
     expect(await there('file')).toBe(`${ANN_THERE}:${STAFF_THERE}`);
@@ -187,7 +175,7 @@ describe.skipIf(!able)('whose files they are', () => {
     const mnt = await mountedWith({ ...masks, defaultPermissions: true });
     await output(`cd ${mnt} && umask 022 && mkdir dir && touch file && chmod 600 file && ln -s file link`);
     expect((await output(`cd ${mnt} && stat -c %a dir file link`)).trim().replaceAll('\n', ' ')).toBe(modes);
-    expect((await stat(join(directory, 'file'))).mode & 0o7777).toBe(0o600);
+    expect((await stat(join(at.directory, 'file'))).mode & 0o7777).toBe(0o600);
   });
 
   test('fmask decides who may execute', async () => {
@@ -197,8 +185,8 @@ describe.skipIf(!able)('whose files they are', () => {
   });
 
   test('chown=ignore: a chown that the server refuses is taken for done, and the rest of it is done', async () => {
-    await writeFile(join(directory, 'file'), 'text');
-    await chown(join(directory, 'file'), ANN_THERE, ANN_THERE);
+    await writeFile(join(at.directory, 'file'), 'text');
+    await chown(join(at.directory, 'file'), ANN_THERE, ANN_THERE);
     const mnt = await mountedWith({ access: ANN_THERE, chown: 'ignore' });
     await output(`cd ${mnt} && chown 7:8 file && cp -p file copy && tar cf archive file`);
     await output(`cd ${mnt} && mkdir new && tar xpf archive -C new --same-owner --numeric-owner --owner=7`);
@@ -207,8 +195,8 @@ describe.skipIf(!able)('whose files they are', () => {
   });
 
   test('chown=strict: it fails', async () => {
-    await writeFile(join(directory, 'file'), 'text');
-    await chown(join(directory, 'file'), ANN_THERE, ANN_THERE);
+    await writeFile(join(at.directory, 'file'), 'text');
+    await chown(join(at.directory, 'file'), ANN_THERE, ANN_THERE);
     const mnt = await mountedWith({ access: ANN_THERE });
     expect((await shell(`chown 7 ${mnt}/file`)).stderr).toContain('Operation not permitted');
   });

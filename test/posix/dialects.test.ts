@@ -2,19 +2,16 @@
 // cannot say is in its file of exclusions.
 
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { resolve } from 'node:path';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import type { AccessMode, CacheMode } from '../../src/bridge/settings.ts';
 import { Accounts } from '../../src/client/accounts.ts';
 import type { Version } from '../../src/client/dialects/versions.ts';
-import { hostTree, memoryTree, type Serving, serve } from '../../src/server/server.ts';
 import { Users } from '../../src/server/users.ts';
 import { writeAccounts } from '../support/accounts.ts';
-import { type Mounted, mounted } from '../support/mounted.ts';
-import { posixSuite } from '../support/posix.ts';
-import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
-import { until } from '../support/until.ts';
+import { type Exported, exported } from '../support/exported.ts';
+import type { Mounted } from '../support/mounted.ts';
+import { likeLocal, posixSuite } from '../support/posix.ts';
 import { workloadSuite } from '../support/workloads.ts';
 
 interface Mode {
@@ -53,39 +50,15 @@ const modes: Mode[] = [
 describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(modes)(
   '$version: the $tree tree, cache=$cache, access=$access',
   ({ version, tree, cache, access, exclude, except }) => {
-    let dir: string;
-    let serving: Serving;
+    let at: Exported;
     let live: Mounted;
 
     beforeAll(async () => {
-      dir = await makeTempDir(tree);
-      const exported = join(dir, 'export');
-      await mkdir(exported);
-      const files = await writeAccounts(dir);
-      serving = await serve({
-        address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-        tree: tree === 'memory' ? memoryTree() : hostTree(exported, {}),
-        users: new Users(files),
-      });
-      live = await mounted(dir, {
-        address: serving.address,
-        version,
-        accounts: new Accounts(files),
-        cache,
-        access,
-        allowOther: true,
-        defaultPermissions: true,
-        nodev: false,
-        nosuid: false,
-      });
+      at = await exported('dialects', tree, { users: async (dir) => new Users(await writeAccounts(dir)) });
+      const accounts = new Accounts(await writeAccounts(at.dir));
+      live = await at.mount({ version, accounts, cache, access, ...likeLocal });
     });
-    afterAll(async () => {
-      await live.end();
-      await until('the server to have let everything go', () => serving.stats.connections.length === 0);
-      expect(serving.stats.places).toBe(0);
-      await serving.close();
-      await removeTempDir(dir);
-    });
+    afterAll(() => at.end());
 
     posixSuite('POSIX', () => live.mountpoint, { exclude: resolve(import.meta.dirname, 'exclude', exclude) });
     workloadSuite('work', () => ({ dir: live.mountpoint }), { scale: 0.05, except });

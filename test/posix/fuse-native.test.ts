@@ -8,7 +8,7 @@ import { type Mount, mount } from '../../src/bridge/mount.ts';
 import type { CacheMode } from '../../src/bridge/settings.ts';
 import { memoryTree, type Serving, serve } from '../../src/server/server.ts';
 import { whyNoFuseNative } from '../support/fusenative.ts';
-import { checksFor, posixSuite, python } from '../support/posix.ts';
+import { checksFor, likeLocal, posixSuite, python } from '../support/posix.ts';
 import { output } from '../support/shell.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 import { until } from '../support/until.ts';
@@ -36,10 +36,7 @@ describe.skipIf(why !== undefined).each(modes)('the memory tree by way of fuse-n
       driver: 'fuse-native',
       cache: mode.cache,
       access: 'client',
-      allowOther: true,
-      defaultPermissions: true,
-      nodev: false,
-      nosuid: false,
+      ...likeLocal,
     });
   });
   afterAll(async () => {

@@ -48,6 +48,9 @@ export interface PosixOptions {
   jobs?: number;
 }
 
+/** A mount on which they can do what they can on a local file system: other users come in, and devices are devices. */
+export const likeLocal = { allowOther: true, defaultPermissions: true, nodev: false, nosuid: false } as const;
+
 /** The families whose outcome can depend on what the kernel keeps. */
 const WITH_A_CACHE = ['io', 'idioms', 'mapping', 'listing', 'rename', 'unlink', 'sizes'];
 

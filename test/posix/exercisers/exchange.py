@@ -11,24 +11,21 @@ find. What is promised, and therefore checked:
 
 Ends 0, or 1 with what was wrong and the steps before it."""
 
-import argparse
 import mmap
 import os
 import random
 import shutil
 import sys
 import time
-import traceback
 from collections import deque
+
+sys.dont_write_bytecode = True
+from processes import Wrong, arguments, complaints_of, report
 
 PAGE = 4096
 FILES = ['a', 'b', 'c', 'd']
 LONGEST = 5 * PAGE
 MOST_HELD = 6
-
-
-class Wrong(Exception):
-    """A mount showed something else than it promises."""
 
 
 class File:
@@ -284,48 +281,14 @@ class Process:
             self.drop(held)
 
 
-def forked(number, args):
-    """A process at work; the pipe brings what it has to complain of."""
-    here, there = os.pipe()
-    pid = os.fork()
-    if pid != 0:
-        os.close(there)
-        return pid, here
-    try:
-        os.close(here)
-        Process(number, args).go(args.ops)
-    except Wrong as wrong:
-        os.write(there, str(wrong).encode())
-    except BaseException:
-        os.write(there, traceback.format_exc().encode())
-    finally:
-        os._exit(0)
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('directories', nargs='+', metavar='DIR')
-    parser.add_argument('--server', help='where the server keeps the same files')
-    parser.add_argument('--coherent', action='store_true', help='the mounts show each other\'s changes at once')
-    parser.add_argument('--settle', type=float, default=1.1, help='seconds after which names and attributes are right')
-    parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument('--ops', type=int, default=5000, help='for each process')
-    parser.add_argument('--processes', type=int, default=2)
-    args = parser.parse_args()
-    complaints = []
-    for pid, pipe in [forked(number, args) for number in range(args.processes)]:
-        with os.fdopen(pipe, 'rb') as reader:
-            text = reader.read().decode()
-        os.waitpid(pid, 0)
-        if text:
-            complaints.append(text)
-    if complaints:
-        print(f'seed {args.seed}: ' + '\n'.join(complaints), file=sys.stderr)
-        return 1
-    print(f'seed {args.seed}: {args.processes} times {args.ops} steps, all as they should be')
-    for number in range(args.processes):
-        shutil.rmtree(os.path.join(args.directories[0], f'exchange-{args.seed}-{number}'))
-    return 0
+    # names and attributes are right after a second
+    args = arguments(__doc__, ops=5000, processes=2, settle=1.1).parse_args()
+    complaints = complaints_of(args.processes, lambda number: Process(number, args).go(args.ops))
+    if not complaints:
+        for number in range(args.processes):
+            shutil.rmtree(os.path.join(args.directories[0], f'exchange-{args.seed}-{number}'))
+    return report(args, complaints)
 
 
 if __name__ == '__main__':

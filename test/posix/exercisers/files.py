@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import libc
 

@@ -6,7 +6,6 @@ that losing one explains. With several DIRs, which are mounts of one server, the
 every call in their own directories (--coherent, for mounts that cache nothing), or each by one of them.
 At the end every DIR must show the same tree, and the same as --server DIR, where the server keeps it. Ends 0 or 1."""
 
-import argparse
 import errno
 import os
 import random
@@ -14,16 +13,14 @@ import shutil
 import stat
 import sys
 import time
-import traceback
 from collections import deque
+
+sys.dont_write_bytecode = True
+from processes import Wrong, arguments, complaints_of, report
 
 NAMES = ['a', 'b', 'c', 'dd', 'e e', 'f\u00fc', '.g', 'h' * 12]
 DEEPEST = 5
 LOST_A_RACE = {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP}
-
-
-class Wrong(Exception):
-    """The file system did something else than the model."""
 
 
 class File:
@@ -394,46 +391,14 @@ def same_trees(one, other, slack):
             raise Wrong(f'{key}: {one} shows {x!r:.300}\n  and {other} shows {y!r:.300}')
 
 
-def forked(number, args):
-    """A process at work; the pipe brings what it has to complain of."""
-    here, there = os.pipe()
-    pid = os.fork()
-    if pid != 0:
-        os.close(there)
-        return pid, here
-    try:
-        os.close(here)
-        Process(number, args).go(args.ops)
-    except Wrong as wrong:
-        os.write(there, str(wrong).encode())
-    except BaseException:
-        os.write(there, traceback.format_exc().encode())
-    finally:
-        os._exit(0)
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('directories', nargs='+', metavar='DIR')
-    parser.add_argument('--server', help='where the server keeps the same tree')
-    parser.add_argument('--coherent', action='store_true', help='the mounts show each other\'s changes at once')
-    parser.add_argument('--settle', type=float, default=0, help='seconds after which the mounts agree')
+    parser = arguments(__doc__, ops=2000, processes=4, settle=0)
     parser.add_argument('--slack', type=float, default=0, help='seconds by which times of content may differ')
-    parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument('--ops', type=int, default=2000, help='for each process')
-    parser.add_argument('--processes', type=int, default=4)
     args = parser.parse_args()
     name = f'trees-{args.seed}'
     os.mkdir(os.path.join(args.directories[0], name))
     os.mkdir(os.path.join(args.directories[0], name, 'shared'))
-    working = [forked(number, args) for number in range(args.processes)]
-    complaints = []
-    for pid, pipe in working:
-        with os.fdopen(pipe, 'rb') as reader:
-            text = reader.read().decode()
-        os.waitpid(pid, 0)
-        if text:
-            complaints.append(text)
+    complaints = complaints_of(args.processes, lambda number: Process(number, args).go(args.ops))
     try:
         if not complaints:
             os.sync()  # a write-back cache owes the server times
@@ -443,12 +408,9 @@ def main():
                 same_trees(os.path.join(args.directories[0], name), os.path.join(top, name), args.slack)
     except (OSError, Wrong) as error:
         complaints.append(str(error))
-    if complaints:
-        print(f'seed {args.seed}: ' + '\n'.join(complaints), file=sys.stderr)
-        return 1
-    print(f'seed {args.seed}: {args.processes} times {args.ops} operations, all as they should be')
-    shutil.rmtree(os.path.join(args.directories[0], name))
-    return 0
+    if not complaints:
+        shutil.rmtree(os.path.join(args.directories[0], name))
+    return report(args, complaints)
 
 
 if __name__ == '__main__':
