@@ -149,13 +149,25 @@ export class Bridge {
     const foreign = uid !== node.stat.uid && ctx.uid !== this.users.owner;
     const cut = mode !== undefined && dialect.cutsModes && ((node.stat.mode ^ mode) & 0o777) !== 0;
     if (!foreign && !cut) return node;
-    await this.withFids(rest, [node], async (fid) => {
-      const { signal } = rest;
-      if (cut) await dialect.change(fid, { mode: mode & 0o7777 }, signal).catch((error) => this.#leave(name, error));
-      if (foreign) await this.change(fid, { uid, gid: this.groupIn(ctx, parent) }, signal);
-      this.nodes.refresh(node, await dialect.stat(fid, signal));
-    });
-    return node;
+    return this.counted(node, () =>
+      this.withFids(rest, [node], async (fid) => {
+        const { signal } = rest;
+        if (cut) await dialect.change(fid, { mode: mode & 0o7777 }, signal).catch((error) => this.#leave(name, error));
+        if (foreign) await this.change(fid, { uid, gid: this.groupIn(ctx, parent) }, signal);
+        this.nodes.refresh(node, await dialect.stat(fid, signal));
+        return node;
+      }),
+    );
+  }
+
+  /** What is done with a node whose lookup was counted: the kernel, which is told of it last, is not told when this fails. */
+  async counted<T>(node: Node, work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.nodes.forget(node.id, 1);
+      throw error;
+    }
   }
 
   /** The same caller for what follows a step that has had its effect: aborted only when he is being killed, and late. */

@@ -104,11 +104,11 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
         await dialect.create(fid, name, plan.serverFlags, kept, fs.groupIn(ctx, parent), ctx.signal);
         // it exists and is open: from here on nothing aborts
         const node = await fs.lookAtMade(ctx, parent, name, kept);
-        if (killSuidGid) await fs.clearPrivileges(node, fid, fs.finishing(ctx).signal);
+        if (killSuidGid) await fs.counted(node, () => fs.clearPrivileges(node, fid, fs.finishing(ctx).signal));
         node.pagesOf = node.stat;
         node.plain = true;
         const entry = fs.entry(node);
-        const handle = await keep(fs.finishing(ctx), fid, node, plan);
+        const handle = await fs.counted(node, () => keep(fs.finishing(ctx), fid, node, plan));
         return { entry, fh: fs.handles.add(handle), flags: plan.kernelFlags };
       } catch (error) {
         calls.clunk(fid);

@@ -1,13 +1,12 @@
 // Extended attributes: asked of the server each time, except for what it does not have. The kernel asks for
 // security.capability at many writes; where that is absent, the answer is kept as long as attributes are.
 
-import { Abort } from '../../common/abort.ts';
-import type { Unique } from '../../common/brand.ts';
+import { unlessAborted } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
-import type { Operations } from '../../fuse/operations.ts';
+import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { ACCESS_ACL, DEFAULT_ACL } from '../acls.ts';
-import type { Bridge } from '../bridge.ts';
+import { type Bridge, withoutSignal } from '../bridge.ts';
 import { mapAcl, sameIds } from '../ids.ts';
 import type { Node } from '../nodes.ts';
 
@@ -25,7 +24,7 @@ export function xattrOps(
   /** Whether the server has any, once that is known; a promise while it is being asked. */
   let any: boolean | Promise<boolean> | undefined;
 
-  async function ask<T>(node: Node, work: () => Promise<T>): Promise<T> {
+  async function ask<T>(ctx: RequestContext, node: Node, work: () => Promise<T>): Promise<T> {
     if (any === false) throw new ErrnoError(errno.EOPNOTSUPP);
     try {
       const result = await work();
@@ -38,20 +37,25 @@ export function xattrOps(
       if (error.errno !== errno.ENOSYS && error.errno !== errno.EOPNOTSUPP) throw error;
       // that may be this kind of attribute, or this file system of several
       if (any === undefined) {
-        const asking = listsAny(node);
-        asking.catch(() => {
-          any = undefined; // the connection is gone, and with it this answer
-        });
-        any = asking;
+        any = listsAny(ctx, node).then(
+          (lists) => {
+            if (any !== true) any = lists;
+            return lists;
+          },
+          (lost) => {
+            any = undefined; // the connection is gone, and with it this answer
+            throw lost;
+          },
+        );
       }
-      any = await any;
+      if (any instanceof Promise) await unlessAborted(any, ctx.signal);
       throw new ErrnoError(errno.EOPNOTSUPP);
     }
   }
 
-  /** False where neither the root nor the file has even a list of them. Nothing aborts it: others wait for the answer. */
-  async function listsAny(node: Node): Promise<boolean> {
-    const asUs = { unique: 0 as Unique, uid: fs.users.owner, gid: 0, pid: 0, signal: new Abort() };
+  /** False where neither the root nor the file has even a list. Who gives up leaves it to the others who wait for it. */
+  async function listsAny(ctx: RequestContext, node: Node): Promise<boolean> {
+    const asUs = { ...withoutSignal(ctx), uid: fs.users.owner };
     for (const each of [node, fs.nodes.root]) {
       try {
         await dialect.getxattr(await fs.fid(asUs, each), '', asUs.signal);
@@ -73,7 +77,7 @@ export function xattrOps(
     getxattr(ctx, nodeid, name) {
       const node = fs.nodes.get(nodeid);
       if (name === CAPABILITY && performance.now() < node.incapableUntil) throw new ErrnoError(errno.ENODATA);
-      return ask(node, async () => {
+      return ask(ctx, node, async () => {
         const value = await dialect.getxattr(await fs.fid(ctx, node), name, ctx.signal);
         return maps && isAcl(name) ? mapAcl(value, uids.toLocal, gids.toLocal) : value;
       }).catch((error) => {
@@ -84,14 +88,14 @@ export function xattrOps(
 
     listxattr(ctx, nodeid) {
       const node = fs.nodes.get(nodeid);
-      return ask(node, async () => dialect.getxattr(await fs.fid(ctx, node), '', ctx.signal));
+      return ask(ctx, node, async () => dialect.getxattr(await fs.fid(ctx, node), '', ctx.signal));
     },
 
     setxattr(ctx, nodeid, name, value, flags, killSgid) {
       const node = fs.nodes.get(nodeid);
       node.incapableUntil = 0;
       node.defaultAcl = undefined;
-      return ask(node, async () => {
+      return ask(ctx, node, async () => {
         const sent = maps && isAcl(name) ? mapAcl(value, uids.toServer, gids.toServer) : value;
         await fs.withFids(ctx, [node], async (fid) => {
           await dialect.setxattr(fid, name, sent, flags, ctx.signal);
@@ -104,7 +108,7 @@ export function xattrOps(
     removexattr(ctx, nodeid, name) {
       const node = fs.nodes.get(nodeid);
       node.defaultAcl = undefined;
-      return ask(node, async () => dialect.removexattr(await fs.fid(ctx, node), name, ctx.signal));
+      return ask(ctx, node, async () => dialect.removexattr(await fs.fid(ctx, node), name, ctx.signal));
     },
   };
 }
