@@ -3,8 +3,9 @@
 // Guarantees: to this mount the name is gone at once and the hidden one is never seen; what cannot be moved aside is removed
 // all the same. What a mount that dies leaves behind are files named .ninefs-*.
 
+import { type AbortSignalLike, unlessAborted } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
-import { CancelledError, ErrnoError } from '../common/errors.ts';
+import { CancelledError, ErrnoError, isErrno } from '../common/errors.ts';
 import type { RequestContext } from '../fuse/operations.ts';
 import { isDirectory } from './attrs.ts';
 import { type Bridge, withoutSignal } from './bridge.ts';
@@ -39,7 +40,7 @@ export async function stepAside(fs: Bridge, ctx: RequestContext, parent: Node, n
   const node = fs.nodes.child(parent, name);
   const hidden = fs.sideNames.next();
   if (node === undefined || !(await tried(fs, name, move(fs, ctx, parent, name, hidden)))) return false;
-  await hide(fs, node, { parent, name: hidden, by: withoutSignal(ctx) });
+  await hide(fs, node, { parent, name: hidden, by: withoutSignal(ctx) }, fs.finishing(ctx).signal);
   return true;
 }
 
@@ -70,14 +71,14 @@ export async function renameOver(
     else await tried(fs, name, move(fs, rest, parent, hidden, name));
     throw error;
   }
-  await hide(fs, target, aside);
+  await hide(fs, target, aside, rest.signal);
 }
 
-async function hide(fs: Bridge, node: Node, aside: Aside): Promise<void> {
+async function hide(fs: Bridge, node: Node, aside: Aside, signal?: AbortSignalLike): Promise<void> {
   node.aside = aside;
   node.stat = { ...node.stat, nlink: 0 };
   // closed by the last who had it open while it was on its way there
-  if (node.opens.size === 0) await endAside(fs, node);
+  if (node.opens.size === 0) await unlessAborted(endAside(fs, node), signal);
 }
 
 /** False: the server refuses. */
@@ -135,7 +136,7 @@ async function remove(fs: Bridge, { parent, name, by }: Aside): Promise<void> {
     await fs.withFids(by, [parent], (dir) => fs.session.dialect.unlink(dir, name, false, by.signal));
   } catch (error) {
     // nobody waits for it; somebody else may have removed it
-    if (!(error instanceof ErrnoError) || error.errno !== errno.ENOENT) {
+    if (!isErrno(error, errno.ENOENT)) {
       fs.logger.warn({ name, reason: (error as Error).message }, 'a hidden file stays behind');
     }
   }

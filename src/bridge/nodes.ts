@@ -305,7 +305,8 @@ export class Nodes {
       this.#session.calls.clunk(fid);
       return there;
     }
-    if (fid.qid.path !== node.stat.qid.path) {
+    // nobody would clunk the fid of a node that was forgotten meanwhile
+    if (fid.qid.path !== node.stat.qid.path || !this.#byId.has(node.id)) {
       this.#session.calls.clunk(fid);
       throw new ErrnoError(errno.ESTALE, 'another file has the name now');
     }

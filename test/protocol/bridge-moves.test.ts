@@ -1,7 +1,8 @@
 // A file that gets another name while it is on its way into an operation, on a server whose fids are paths and therefore
 // lose it: the operation finds it again where it is, and whoever asked for it does not notice.
 
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Abort } from '../../src/common/abort.ts';
 import type { NodeId } from '../../src/common/brand.ts';
 import { errno } from '../../src/common/errno.ts';
 import { OPEN } from '../../src/wire/p9/constants.ts';
@@ -119,4 +120,34 @@ test('a listing that is older than the end of a hidden file does not show it', a
   await it.ops.readdir(caller(), ROOT, dh, 0n, 4096, sink);
   expect(seen).toEqual(['a', 'b']);
   await it.ops.releasedir(caller(), ROOT, dh);
+});
+
+test('who is killed while he removes does not wait for the end of what was closed while it was being hidden', async () => {
+  const { entry, fh } = await it.ops.create(caller(), ROOT, 'new', OPEN.RDWR, 0o644, 0, false);
+  const waiting: Message[] = [];
+  it.files.before = (message) => {
+    if (message.type !== 'Trename' && message.type !== 'Tremove') return before(message);
+    return waiting.push(message) > 0;
+  };
+  const answer = () => {
+    for (const message of waiting.splice(0)) it.files.answer(message);
+  };
+  const abort = new Abort();
+  const removing = Promise.resolve(it.ops.unlink(caller(abort), ROOT, 'new'));
+  await until('it is being hidden', () => waiting.length === 1);
+  await it.ops.release(caller(), entry.nodeid, fh);
+  answer();
+  await until('its end is asked for', () => waiting.length === 1);
+
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  abort.abort({ dying: true });
+  const ended = expect(removing).rejects.toMatchObject({ code: 'EINTR' });
+  await vi.advanceTimersByTimeAsync(it.bridge.flushTimeout);
+  await ended;
+  vi.useRealTimers();
+
+  answer();
+  for (const nodeid of [entry.nodeid, file]) it.ops.forget(nodeid, 1);
+  await until('nothing is left of it', () => it.files.fids === 1);
+  await expectIdle(it.client, 1);
 });
