@@ -5,7 +5,7 @@
 
 import type { AbortSignalLike } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
-import { ErrnoError } from '../common/errors.ts';
+import { type ErrnoError, isErrno } from '../common/errors.ts';
 import type { RequestContext } from '../fuse/operations.ts';
 import type { Bridge } from './bridge.ts';
 import type { Node } from './nodes.ts';
@@ -54,8 +54,5 @@ export async function keepsAcls(
 }
 
 function isNone(error: unknown): error is ErrnoError {
-  return (
-    error instanceof ErrnoError &&
-    (error.errno === errno.ENODATA || error.errno === errno.EOPNOTSUPP || error.errno === errno.ENOSYS)
-  );
+  return isErrno(error, errno.ENODATA, errno.EOPNOTSUPP, errno.ENOSYS);
 }

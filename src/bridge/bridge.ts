@@ -8,7 +8,7 @@ import type { Session } from '../client/session.ts';
 import { SideNames } from '../client/sidename.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
-import { ErrnoError } from '../common/errors.ts';
+import { ErrnoError, isErrno } from '../common/errors.ts';
 import { Finishing } from '../common/finishing.ts';
 import type { Logger } from '../common/log.ts';
 import type { AttrReply, Entry, RequestContext } from '../fuse/operations.ts';
@@ -237,7 +237,7 @@ export class Bridge {
       if (this.isLost(node)) return;
       await this.session.dialect.change(fid, { mode: mode & 0o7777 }, signal);
     } catch (error) {
-      if (!(error instanceof ErrnoError) || (error.errno !== errno.EPERM && error.errno !== errno.EACCES)) throw error;
+      if (!isErrno(error, errno.EPERM, errno.EACCES)) throw error;
     }
     node.stat = { ...node.stat, mode };
   }
@@ -271,18 +271,10 @@ export function firstOpen(node: Node): Fid | undefined {
 
 /** What servers say to a chown that they do not allow, or cannot carry out. */
 export function isRefusal(error: unknown): boolean {
-  return error instanceof ErrnoError && refusals.has(error.errno);
+  return isErrno(error, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL);
 }
-
-const refusals: ReadonlySet<number> = new Set([
-  errno.EPERM,
-  errno.EACCES,
-  errno.EOPNOTSUPP,
-  errno.ENOSYS,
-  errno.EINVAL,
-]);
 
 /** The server no longer finds the file by the fid. */
 export function isGone(error: unknown): boolean {
-  return error instanceof ErrnoError && (error.errno === errno.ENOENT || error.errno === errno.ESTALE);
+  return isErrno(error, errno.ENOENT, errno.ESTALE);
 }

@@ -123,6 +123,12 @@ export class Calls {
     return count;
   }
 
+  /** A fid is an open file from now on, as the server's answer says. */
+  protected opened(fid: Fid, { qid, iounit }: { qid: Qid; iounit: number }): void {
+    fid.qid = qid;
+    fid.iounit = iounit;
+  }
+
   /** Lets go of a fid: Tclunk leaves as soon as no request names it; nobody waits for the answer. */
   clunk(fid: Fid): void {
     this.connection.fids.close(fid);

@@ -17,6 +17,11 @@ export class ErrnoError extends Error {
   }
 }
 
+/** Whether it is an answer of one of these errnos. */
+export function isErrno(error: unknown, ...numbers: readonly number[]): error is ErrnoError {
+  return error instanceof ErrnoError && numbers.includes(error.errno);
+}
+
 /** A call was aborted and had no effect: errno EINTR, or ETIMEDOUT when a deadline aborted it. */
 export class CancelledError extends ErrnoError {
   override readonly name = 'CancelledError';

@@ -12,7 +12,7 @@
 
 import { Abort } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
-import { ErrnoError, ProtocolError } from '../common/errors.ts';
+import { isErrno, ProtocolError } from '../common/errors.ts';
 import type { MessageName } from '../wire/p9/messages.ts';
 import type { Fid } from './fids.ts';
 
@@ -123,7 +123,7 @@ export class Requests {
     this.#byTag.delete(request.tag);
     try {
       if (this.#ended) return;
-      if (request.aborted && error instanceof ErrnoError && error.errno === errno.EINTR) this.#counts.suppressed++;
+      if (request.aborted && isErrno(error, errno.EINTR)) this.#counts.suppressed++;
       else answer();
       if (request.flushes === undefined) return;
       for (const tag of request.flushes) {

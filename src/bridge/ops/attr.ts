@@ -4,7 +4,7 @@ import type { FileStat, StatChange } from '../../client/dialects/dialect.ts';
 import type { Fid } from '../../client/fids.ts';
 import type { FileHandle } from '../../common/brand.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { isDirectory, S_IFMT, S_IFREG, shownMode, toChange } from '../attrs.ts';
 import { type Bridge, firstOpen, isGone, isRefusal } from '../bridge.ts';
@@ -89,8 +89,7 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
       try {
         return shownSpace(await fs.session.dialect.statfs(fid, ctx.signal));
       } catch (error) {
-        if (!(error instanceof ErrnoError) || (error.errno !== errno.EOPNOTSUPP && error.errno !== errno.ENOSYS))
-          throw error;
+        if (!isErrno(error, errno.EOPNOTSUPP, errno.ENOSYS)) throw error;
         return unknownSpace;
       }
     },

@@ -6,7 +6,7 @@ import type { ListedDirent } from '../../client/dialects/dialect.ts';
 import { unlessAborted } from '../../common/abort.ts';
 import type { FileHandle } from '../../common/brand.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../common/errors.ts';
 import type { Awaitable, Entry, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import { modeIn } from '../acls.ts';
@@ -84,7 +84,7 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
     try {
       await fs.withFids(ctx, [parent], (dir) => dialect.unlink(dir, name, directory, ctx.signal));
     } catch (error) {
-      if (!directory || !(error instanceof ErrnoError) || error.errno !== errno.ENOTEMPTY) throw error;
+      if (!directory || !isErrno(error, errno.ENOTEMPTY)) throw error;
       // to the caller a directory in which there are hidden files only is empty
       const hidden = asidesIn(fs.nodes.child(parent, name) ?? parent);
       if (hidden.length === 0) throw error;

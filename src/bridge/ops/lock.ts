@@ -7,7 +7,7 @@ import type { Fid } from '../../client/fids.ts';
 import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
 import { deferred, within } from '../../common/deadline.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../common/errors.ts';
 import { LOCK_EOF, LOCK_TYPE } from '../../common/locktable.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
@@ -38,7 +38,7 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
         return fid;
       } catch (error) {
         calls.clunk(fid);
-        const refused = error instanceof ErrnoError && (error.errno === errno.EACCES || error.errno === errno.EROFS);
+        const refused = isErrno(error, errno.EACCES, errno.EROFS);
         if (!refused || flags === OPEN.WRONLY) throw error;
       }
     }

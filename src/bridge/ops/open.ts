@@ -5,7 +5,7 @@
 import type { FileStat } from '../../client/dialects/dialect.ts';
 import type { Fid } from '../../client/fids.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../common/errors.ts';
 import type { OpenReply, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN, QT } from '../../wire/p9/constants.ts';
 import { modeIn } from '../acls.ts';
@@ -42,7 +42,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       return fid;
     } catch (error) {
       calls.clunk(fid);
-      if (!(error instanceof ErrnoError) || error.errno !== errno.EACCES) throw error;
+      if (!isErrno(error, errno.EACCES)) throw error;
       return undefined;
     }
   }
@@ -53,7 +53,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       await dialect.open(fid, plan.serverFlags, ctx.signal);
     } catch (error) {
       const widened = (plan.serverFlags & OPEN.ACCMODE) !== (flags & OPEN.ACCMODE);
-      if (!widened || !(error instanceof ErrnoError) || error.errno !== errno.EACCES) throw error;
+      if (!widened || !isErrno(error, errno.EACCES)) throw error;
       await dialect.open(fid, (plan.serverFlags & ~OPEN.ACCMODE) | (flags & OPEN.ACCMODE), ctx.signal);
     }
   }

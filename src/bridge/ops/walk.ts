@@ -1,7 +1,7 @@
 // Names to nodes: lookup and forget.
 
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../common/errors.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import type { Bridge } from '../bridge.ts';
 
@@ -25,7 +25,7 @@ export function walkOps(fs: Bridge): Pick<Operations, 'lookup' | 'forget'> {
       try {
         return fs.entry(await fs.look(ctx, parent, name));
       } catch (error) {
-        if (!(error instanceof ErrnoError) || error.errno !== errno.ENOENT) throw error;
+        if (!isErrno(error, errno.ENOENT)) throw error;
         const { negativeTtl } = fs.policy;
         if (negativeTtl === 0) throw error;
         return { nodeid: 0, entryTtl: negativeTtl };

@@ -9,9 +9,7 @@ import type { Fid } from '../fids.ts';
 
 export class DotLCalls extends Calls {
   async lopen(fid: Fid, flags: number, signal?: AbortSignalLike): Promise<void> {
-    const reply = await this.call('Tlopen', { fid: fid.number, flags }, [fid], signal);
-    fid.qid = reply.qid;
-    fid.iounit = reply.iounit;
+    this.opened(fid, await this.call('Tlopen', { fid: fid.number, flags }, [fid], signal));
   }
 
   /** The fid of the directory becomes the open file. */
@@ -23,9 +21,7 @@ export class DotLCalls extends Calls {
     gid: number,
     signal?: AbortSignalLike,
   ): Promise<void> {
-    const reply = await this.call('Tlcreate', { fid: fid.number, name, flags, mode, gid }, [fid], signal);
-    fid.qid = reply.qid;
-    fid.iounit = reply.iounit;
+    this.opened(fid, await this.call('Tlcreate', { fid: fid.number, name, flags, mode, gid }, [fid], signal));
   }
 
   /** Like read(), for directory entries. */

@@ -3,7 +3,7 @@
 
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../common/errors.ts';
 import { LOCK_EOF, LOCK_STATUS, LOCK_TYPE, type RecordLock } from '../../common/locktable.ts';
 import type { Fid } from '../fids.ts';
 import type { DotLCalls } from './dotl-calls.ts';
@@ -13,12 +13,12 @@ function lengthOf({ start, end }: RecordLock): bigint {
   return end === LOCK_EOF ? 0n : end - start + 1n;
 }
 
-/** nfs-ganesha says EINVAL to a client_id that is no host's name to it. */
-const NO_LOCKS: ReadonlySet<number> = new Set([errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL]);
-
-/** A server that has no locks says so in several ways; to the caller it is ENOLCK (fcntl(2)). */
+/**
+ * A server that has no locks says so in several ways; to the caller it is ENOLCK (fcntl(2)). nfs-ganesha says EINVAL to a
+ * client_id that is no host's name to it.
+ */
 function noLocks(error: unknown): never {
-  throw error instanceof ErrnoError && NO_LOCKS.has(error.errno)
+  throw isErrno(error, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
     ? new ErrnoError(errno.ENOLCK, 'the server keeps no locks')
     : error;
 }

@@ -4,7 +4,7 @@
 
 import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../common/errors.ts';
 import { QT } from '../../wire/p9/constants.ts';
 import type { Fid } from '../fids.ts';
 import { read, write } from '../io.ts';
@@ -21,8 +21,8 @@ export async function get(calls: DotLCalls, file: Fid, name: string, signal?: Ab
     if (size > MAX) throw new ErrnoError(errno.E2BIG, `${name || 'the list of attributes'}: ${size} bytes`);
     if (size === 0) return new Uint8Array(0);
     const { data, release } = await read(calls, fid, 0, size, { whole: true, end: size, signal });
-    const value = data instanceof Uint8Array ? Buffer.from(data) : Buffer.concat(data);
-    release?.();
+    const value = Buffer.from(data);
+    release();
     return value;
   } finally {
     calls.clunk(fid);
@@ -34,7 +34,7 @@ export async function get(calls: DotLCalls, file: Fid, name: string, signal?: Ab
  * the like would take that for a broken disk; without attributes is what such links are.
  */
 function refused(file: Fid, error: unknown): never {
-  const unreachable = (file.qid.type & QT.SYMLINK) !== 0 && error instanceof ErrnoError && error.errno === errno.EIO;
+  const unreachable = (file.qid.type & QT.SYMLINK) !== 0 && isErrno(error, errno.EIO);
   throw unreachable ? new ErrnoError(errno.EOPNOTSUPP, 'attributes of a symbolic link') : error;
 }
 
@@ -74,7 +74,7 @@ async function canHoldEmpty(calls: DotLCalls, file: Fid): Promise<boolean> {
     await put(calls, file, PROBE, new Uint8Array(0), XATTR.CREATE, undefined);
     await get(calls, file, PROBE);
   } catch (error) {
-    if (error instanceof ErrnoError && error.errno === errno.ENODATA) return false;
+    if (isErrno(error, errno.ENODATA)) return false;
     throw error;
   }
   await remove(calls, file, PROBE);
@@ -102,7 +102,7 @@ export async function set(
   try {
     await remove(calls, file, name, signal);
   } catch (error) {
-    const absent = error instanceof ErrnoError && error.errno === errno.ENODATA;
+    const absent = isErrno(error, errno.ENODATA);
     if (!absent || flags === XATTR.REPLACE) throw error;
   }
   // what was there is gone by now: this is not aborted

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
-import { CancelledError, ErrnoError } from '../../common/errors.ts';
+import { CancelledError, ErrnoError, isErrno } from '../../common/errors.ts';
 import type { RecordLock } from '../../common/locktable.ts';
 import { AT_REMOVEDIR, GETATTR, OPEN, QT, SETATTR } from '../../wire/p9/constants.ts';
 import { readDirents } from '../../wire/p9/types.ts';
@@ -39,7 +39,7 @@ const OPEN_FLAGS =
 const READDIR_LEAST = 512;
 
 function isMissing(error: unknown): boolean {
-  return error instanceof ErrnoError && (error.errno === errno.EOPNOTSUPP || error.errno === errno.ENOSYS);
+  return isErrno(error, errno.EOPNOTSUPP, errno.ENOSYS);
 }
 
 export class DotL implements Dialect {
@@ -149,7 +149,7 @@ export class DotL implements Dialect {
     } catch (error) {
       // nfs-ganesha makes special files only; a regular one can be had by creating it
       const regular = (mode & S_IFMT) === 0 || (mode & S_IFMT) === S_IFREG;
-      if (!regular || !(error instanceof ErrnoError) || error.errno !== errno.EINVAL) throw error;
+      if (!regular || !isErrno(error, errno.EINVAL)) throw error;
       const fid = await this.walk(dir, [], signal);
       try {
         await this.#calls.lcreate(fid, name, OPEN.CREATE | OPEN.EXCL | OPEN.WRONLY, mode & 0o7777, gid, signal);

@@ -5,7 +5,7 @@
 
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../common/errors.ts';
 import { Finishing } from '../../common/finishing.ts';
 import type { RecordLock } from '../../common/locktable.ts';
 import { relayed } from '../../common/relay.ts';
@@ -271,10 +271,6 @@ export class Legacy implements Dialect {
 }
 
 const NO_XATTRS = 'this dialect has no extended attributes';
-
-function isErrno(error: unknown, ...numbers: readonly number[]): boolean {
-  return error instanceof ErrnoError && numbers.includes(error.errno);
-}
 
 function isDirectory(fid: Fid): boolean {
   return (fid.qid.type & QT.DIR) !== 0;

@@ -10,9 +10,7 @@ import type { Fid } from '../fids.ts';
 export class Plan9Calls extends Calls {
   /** mode: OMODE. */
   async open(fid: Fid, mode: number, signal?: AbortSignalLike): Promise<void> {
-    const reply = await this.call('Topen', { fid: fid.number, mode }, [fid], signal);
-    fid.qid = reply.qid;
-    fid.iounit = reply.iounit;
+    this.opened(fid, await this.call('Topen', { fid: fid.number, mode }, [fid], signal));
   }
 
   /** The fid of the directory becomes the open file. `extension` may name a fid, which is then `target`. */
@@ -23,9 +21,7 @@ export class Plan9Calls extends Calls {
     signal?: AbortSignalLike,
   ): Promise<void> {
     const named = target === undefined ? [fid] : [fid, target];
-    const reply = await this.call('Tcreate', { fid: fid.number, ...body }, named, signal);
-    fid.qid = reply.qid;
-    fid.iounit = reply.iounit;
+    this.opened(fid, await this.call('Tcreate', { fid: fid.number, ...body }, named, signal));
   }
 
   async stat(fid: Fid, signal?: AbortSignalLike): Promise<Stat> {

@@ -4,7 +4,7 @@
 
 import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../common/errors.ts';
 import { MAXWELEM } from '../../wire/p9/constants.ts';
 import type { Calls } from '../calls.ts';
 import type { Fid } from '../fids.ts';
@@ -24,11 +24,9 @@ function oneWalk(names: readonly string[], from: number, msize: number): number 
   return at;
 }
 
-const SHORTAGES: readonly number[] = [errno.ERANGE, errno.EMFILE, errno.ENFILE];
-
 /** The server's table of fids (ERANGE: nfs-ganesha) or of open files is full. */
 function isShortage(error: unknown): boolean {
-  return error instanceof ErrnoError && SHORTAGES.includes(error.errno);
+  return isErrno(error, errno.ERANGE, errno.EMFILE, errno.ENFILE);
 }
 
 /** Once more after a refusal for want of fids, where some can be given up. */

@@ -4,7 +4,7 @@
 // An open fid may be walked from, as Linux does; it cannot be replaced by the walk, since that would lose its file.
 
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { isErrno } from '../../common/errors.ts';
 import { NOFID, QT } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import type { Qid } from '../../wire/p9/types.ts';
@@ -95,7 +95,7 @@ function give(walk: Walk, error: unknown): Body<'Rwalk'> {
   const { session, newfid, from, qids, request } = walk;
   drop(walk);
   if (newfid !== from.number) session.fids.cancel(newfid);
-  const cancelled = request.aborted && error instanceof ErrnoError && error.errno === errno.EINTR;
+  const cancelled = request.aborted && isErrno(error, errno.EINTR);
   if (qids.length === 0 || cancelled) throw error;
   return { qids };
 }

@@ -3,7 +3,7 @@
 
 import { Abort, type AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { isErrno } from '../../common/errors.ts';
 import { DM, GETATTR, OMODE, OPEN, QT } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import type { Birth, Forms } from '../dialects/forms.ts';
@@ -161,7 +161,7 @@ async function openNew(node: TreeNode, mode: number, { user }: Fid): Promise<Ope
   try {
     return await node.open(OPEN.RDONLY, user, unstoppable());
   } catch (error) {
-    if (!(error instanceof ErrnoError && error.errno === errno.EACCES)) throw error;
+    if (!isErrno(error, errno.EACCES)) throw error;
   }
   const { mode: made } = await node.getattr(GETATTR.MODE, user, unstoppable());
   await node.setattr({ mode: mode | 0o700 }, undefined, user, unstoppable());

@@ -5,7 +5,7 @@
 
 import { Abort } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError } from '../../common/errors.ts';
+import { isErrno } from '../../common/errors.ts';
 import { DM, GETATTR, QT } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import { type Stat, UNTOUCHED } from '../../wire/p9/stat.ts';
@@ -105,7 +105,7 @@ async function exists({ place, user }: Fid, name: string, request: Request): Pro
     (await place?.dir.walk(name, user, request))?.release();
     return true;
   } catch (error) {
-    if (error instanceof ErrnoError && error.errno === errno.ENOENT) return false;
+    if (isErrno(error, errno.ENOENT)) return false;
     throw error;
   }
 }

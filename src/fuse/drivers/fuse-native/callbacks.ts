@@ -5,7 +5,7 @@
 
 import type { FileHandle, NodeId } from '../../../common/brand.ts';
 import { errno } from '../../../common/errno.ts';
-import { ErrnoError } from '../../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../../common/errors.ts';
 import type { Attr, Operations, RequestContext } from '../../operations.ts';
 import { type Answer, type Callback, does, done, on } from './callback.ts';
 import {
@@ -38,7 +38,7 @@ const XATTR_MOST = 64 * 1024;
 const MAC_NAMES = 128;
 
 function isMissing(error: unknown): boolean {
-  return error instanceof ErrnoError && (error.errno === errno.ENOENT || error.errno === errno.ESTALE);
+  return isErrno(error, errno.ENOENT, errno.ESTALE);
 }
 
 export interface Callbacks {
@@ -106,7 +106,7 @@ export function callbacks(ops: Operations, { host, direct }: CallbackOptions): C
     if (position === 0) return Buffer.from(part);
     if (position + part.length > XATTR_MOST) throw new ErrnoError(errno.E2BIG);
     const before = await xattr(ctx, path, name).catch((error: unknown) => {
-      if (error instanceof ErrnoError && error.errno === errno.ENODATA) return Buffer.alloc(0);
+      if (isErrno(error, errno.ENODATA)) return Buffer.alloc(0);
       throw error;
     });
     const value = Buffer.alloc(Math.max(before.length, position + part.length));

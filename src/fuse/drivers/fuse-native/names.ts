@@ -6,7 +6,7 @@
 
 import type { NodeId } from '../../../common/brand.ts';
 import { errno } from '../../../common/errno.ts';
-import { ErrnoError } from '../../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../../common/errors.ts';
 import type { Entry, Operations, RequestContext } from '../../operations.ts';
 
 const S_IFMT = 0o170000;
@@ -186,7 +186,7 @@ export class Names {
       if (keep) this.hold(held);
       return { entry: entry as Entry, held };
     } catch (error) {
-      if (error instanceof ErrnoError && error.errno === errno.ENOENT) this.drop(path);
+      if (isErrno(error, errno.ENOENT)) this.drop(path);
       throw error;
     }
   }

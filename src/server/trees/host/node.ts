@@ -4,7 +4,7 @@
 // How many descriptors are open at a time is bounded (descriptor.ts).
 
 import { errno } from '../../../common/errno.ts';
-import { ErrnoError } from '../../../common/errors.ts';
+import { isErrno } from '../../../common/errors.ts';
 import { OPEN, QT } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
@@ -259,7 +259,7 @@ export class HostNode implements TreeNode {
         return this.#openExisting(name, flags, user);
       } catch (error) {
         // removed by somebody else since: then it is to be made after all
-        if (tries >= CREATE_TRIES || !(error instanceof ErrnoError && error.errno === errno.ENOENT)) throw error;
+        if (tries >= CREATE_TRIES || !isErrno(error, errno.ENOENT)) throw error;
       }
       fd = this.#opening(make);
     }
