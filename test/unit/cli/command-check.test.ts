@@ -174,19 +174,3 @@ describe('a server that cannot be checked is one line and exit 1', () => {
     expect(code).toBe(1);
   });
 });
-
-test.each<[string[], string]>([
-  [['check'], "missing required argument 'address'"],
-  [['check', 'h', '--only', 'flsh-own'], '--only flsh-own: no rule has that name; did you mean flush-own?'],
-  [['check', 'h', '--timeout', '0'], 'It takes a number of seconds, more than 0.'],
-  [['check', 'h', '-o', 'anam=x'], "unknown option 'anam': did you mean aname?"],
-  [['check', 'h', '-o', 'msize=1'], 'option msize=1: it takes a number of bytes from 4096'],
-  [['check', 'h', '-o', 'hang=/'], 'option hang=/: it takes the path of a file'],
-  [['check', 'tcp!h!port'], "'port' is not a port"],
-])('wrong usage is one line and exit 2: %j', async (args, says) => {
-  const { code, stdout, stderr } = await ninefs(args);
-  expect(stderr).toContain(says);
-  expect(stderr).toMatch(/^ninefs: [^\n]+\n$/);
-  expect(stdout).toBe('');
-  expect(code).toBe(2);
-});

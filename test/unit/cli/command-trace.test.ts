@@ -175,20 +175,4 @@ describe('what cannot be', () => {
     expect(stdout).toBe('');
     expect(code).toBe(1);
   });
-
-  test.each<[string[], string]>([
-    [['trace'], "missing required argument 'address'"],
-    [['trace', 'h', '--listen', 'tcp!h!port'], "'port' is not a port"],
-    [['trace', 'h', '--delay', '-1'], 'It takes a number of milliseconds'],
-    [['trace', 'h', '--cut-after', '0'], 'It takes a number of bytes, more than 0.'],
-    [['trace', 'h', '--hold', '/(/'], 'pattern /(/: '],
-    [['trace', 'h', '--drop', ''], 'an empty pattern'],
-    [['trace', 'h', '--listen', 'h:564'], "that is the server's own address"],
-  ])('wrong usage is one line and exit 2: %j', async (args, says) => {
-    const { code, stdout, stderr } = await ninefs(args);
-    expect(stderr).toContain(says);
-    expect(stderr).toMatch(/^ninefs: [^\n]+\n$/);
-    expect(stdout).toBe('');
-    expect(code).toBe(2);
-  });
 });

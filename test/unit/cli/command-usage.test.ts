@@ -11,6 +11,14 @@ const manifest = JSON.parse(readFileSync(join(import.meta.dirname, '../../../pac
   version: string;
 };
 
+async function refused(args: string[], exit: number, says: string): Promise<void> {
+  const { code, stdout, stderr } = await ninefs(args);
+  expect(stderr).toContain(says);
+  expect(stderr).toMatch(/^ninefs: [^\n]+\n$/);
+  expect(stdout).toBe('');
+  expect(code).toBe(exit);
+}
+
 describe('wrong usage is one line and exit 2', () => {
   test.each<[string[], string]>([
     [['mount', 'localhost', '/mnt', '-o', 'cahce=none'], "unknown option 'cahce': did you mean cache?"],
@@ -42,15 +50,23 @@ describe('wrong usage is one line and exit 2', () => {
     [['serve', 'memory:', '--listen', 'tcp!h!70000'], "address 'tcp!h!70000': '70000' is not a port (0 to 65535)"],
     [['serve', 'memory:extra'], "'memory:extra': nothing follows memory:"],
     [['serve', 'memory:', '--loglevel', 'tracy'], 'did you mean trace?'],
+    [['check'], "missing required argument 'address'"],
+    [['check', 'h', '--only', 'flsh-own'], '--only flsh-own: no rule has that name; did you mean flush-own?'],
+    [['check', 'h', '--timeout', '0'], 'It takes a number of seconds, more than 0.'],
+    [['check', 'h', '-o', 'anam=x'], "unknown option 'anam': did you mean aname?"],
+    [['check', 'h', '-o', 'msize=1'], 'option msize=1: it takes a number of bytes from 4096'],
+    [['check', 'h', '-o', 'hang=/'], 'option hang=/: it takes the path of a file'],
+    [['check', 'tcp!h!port'], "'port' is not a port"],
+    [['trace'], "missing required argument 'address'"],
+    [['trace', 'h', '--listen', 'tcp!h!port'], "'port' is not a port"],
+    [['trace', 'h', '--delay', '-1'], 'It takes a number of milliseconds'],
+    [['trace', 'h', '--cut-after', '0'], 'It takes a number of bytes, more than 0.'],
+    [['trace', 'h', '--hold', '/(/'], 'pattern /(/: '],
+    [['trace', 'h', '--drop', ''], 'an empty pattern'],
+    [['trace', 'h', '--listen', 'h:564'], "that is the server's own address"],
     [['serv', 'memory:'], "unknown command 'serv' (Did you mean serve?)"],
     [['--quux'], "unknown option '--quux'"],
-  ])('ninefs %j', async (args, says) => {
-    const { code, stdout, stderr } = await ninefs(args);
-    expect(stderr).toContain(says);
-    expect(stderr).toMatch(/^ninefs: [^\n]+\n$/);
-    expect(stdout).toBe('');
-    expect(code).toBe(2);
-  });
+  ])('ninefs %j', (args, says) => refused(args, 2, says));
 });
 
 describe('right usage that fails here is one line and exit 1', () => {
@@ -69,13 +85,7 @@ describe('right usage that fails here is one line and exit 1', () => {
     ],
     [['serve', 'memory:', '--listen', 'unix!/nowhere/at/all'], 'cannot listen on unix!/nowhere/at/all'],
     [['serve', 'memory:', '--listen', 'tcp!192.0.2.1!0'], 'cannot listen on tcp!192.0.2.1!0'],
-  ])('ninefs %j', async (args, says) => {
-    const { code, stdout, stderr } = await ninefs(args);
-    expect(stderr).toContain(says);
-    expect(stderr).toMatch(/^ninefs: [^\n]+\n$/);
-    expect(stdout).toBe('');
-    expect(code).toBe(1);
-  });
+  ])('ninefs %j', (args, says) => refused(args, 1, says));
 });
 
 describe('help', () => {
