@@ -1,14 +1,18 @@
 // A mount whose server says what no server may: the connection is given up (or the entry dropped), what was in flight
-// and what comes after gets EIO, nothing hangs, the mount can be unmounted and its daemon ends.
+// and what comes after gets EIO, nothing hangs, nothing is left, the mount can be unmounted and its daemon ends.
 
 import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Logger, silent } from '../../src/common/log.ts';
 import { connectionOf } from '../../src/fuse/connection.ts';
 import { findMount } from '../../src/fuse/mountinfo.ts';
-import { type Cli, ninefs, startServer } from '../support/cli.ts';
-import { shell } from '../support/shell.ts';
+import { formatAddress, parseAddress } from '../../src/transport/address.ts';
+import { ninefs } from '../support/cli.ts';
+import { type Exported, exported } from '../support/exported.ts';
+import { mounted } from '../support/mounted.ts';
+import { output, shell } from '../support/shell.ts';
 import { type Tamper, type TamperProxy, tamperProxy } from '../support/tamper.ts';
 import { withTempDir } from '../support/tempdir.ts';
 import { until } from '../support/until.ts';
@@ -20,42 +24,35 @@ const Rreaddir = 41;
 const Rwalk = 111;
 const Rread = 117;
 
-let server: Cli & { address: string };
+let server: Exported;
 let proxy: TamperProxy;
 
 beforeAll(async () => {
-  server = await startServer('memory:');
-  proxy = await tamperProxy(server.address);
+  server = await exported('hostile', 'memory');
+  // once for all: the mounts come and go, the tree stays
+  const { mountpoint } = await server.mount();
+  await output(`cd ${mountpoint} && mkdir list && echo content > file && ln -s file link && touch list/aaa list/bbb`);
+  proxy = await tamperProxy(formatAddress(server.serving.address));
 });
 afterAll(async () => {
   await proxy.close();
-  await server.kill();
+  await server.end();
 });
 
-/** Mounts through the proxy, with `file`, `link` and `list/{aaa,bbb}` in it. */
-async function mounted(body: (mountpoint: string, log: () => Promise<string>) => Promise<void>): Promise<void> {
+/** Mounts through the proxy a tree of `file`, `link` and `list/{aaa,bbb}`; `log` is what the mount has logged. */
+async function through(body: (mountpoint: string, log: string[]) => Promise<void>): Promise<void> {
   await withTempDir(async (dir) => {
-    const mountpoint = join(dir, 'mnt');
-    const log = join(dir, 'log');
-    await mkdir(mountpoint);
     proxy.tamper = undefined;
-    const options = `cache=none,log=${log},loglevel=info`;
-    expect((await ninefs(['mount', proxy.address, mountpoint, '-o', options])).stderr).toBe('');
-    const fill = 'mkdir -p list; echo content > file; ln -sf file link; echo a > list/aaa; echo b > list/bbb';
-    // not by the cwd option: spawn would wait for the mount, and the proxy that it needs runs in this process
-    expect((await shell(`cd ${mountpoint} && ${fill}`)).code).toBe(0);
+    const log: string[] = [];
+    const say = (_fields: object, message: string) => void log.push(message);
+    const logger: Logger = { ...silent, error: say, warn: say, info: say };
+    const live = await mounted(dir, { address: parseAddress(proxy.address), cache: 'none', logger });
     try {
-      await body(mountpoint, () => readFile(log, 'utf8'));
+      await body(live.mountpoint, log);
     } finally {
       proxy.tamper = undefined;
-      if ((await findMount(mountpoint)) !== undefined) {
-        const end = await ninefs(['umount', mountpoint]);
-        expect(end.stderr).toBe('');
-      }
+      await live.end();
     }
-    const [first = '{}'] = (await readFile(log, 'utf8')).split('\n');
-    const { pid } = JSON.parse(first) as { pid: number };
-    await until(`the daemon ${pid} has ended`, () => !existsSync(`/proc/${pid}`));
     await until('the proxy has no connection left', () => proxy.connections === 0);
   });
 }
@@ -205,16 +202,16 @@ async function isDead(mountpoint: string): Promise<void> {
 
 describe.skipIf(!existsSync('/dev/fuse'))('a server that sends', () => {
   test.each(fatal)('%s loses the connection, and the mount answers EIO', (_name, tamper, command) =>
-    mounted(async (mountpoint, log) => {
+    through(async (mountpoint, log) => {
       proxy.tamper = tamper();
       await shell(`cd ${mountpoint} && ${command}`);
       await isDead(mountpoint);
-      await until('the log to say so', async () => (await log()).includes('connection ended'));
+      await until('the log to say so', () => log.includes('connection ended'));
     }),
   );
 
   test.each([0, 4096, 2 ** 31])('errno %i has that one call fail, and no more', (number) =>
-    mounted(async (mountpoint) => {
+    through(async (mountpoint) => {
       proxy.tamper = (frame) => (frame[4] === Rgetattr ? rlerror(frame, number) : frame);
       const { code, stderr } = await shell(`stat ${mountpoint}/file`);
       expect(code).not.toBe(0);
@@ -225,7 +222,7 @@ describe.skipIf(!existsSync('/dev/fuse'))('a server that sends', () => {
   );
 
   test.each([1, 4, 7, 11, 100])('only %i bytes of a reply and hangs up', (count) =>
-    mounted(async (mountpoint) => {
+    through(async (mountpoint) => {
       proxy.tamper = (frame) => (frame[4] === Rgetattr ? { last: frame.subarray(0, count) } : frame);
       expect((await shell(`cd ${mountpoint} && stat file`)).code).not.toBe(0);
       await isDead(mountpoint);
@@ -237,7 +234,7 @@ describe.skipIf(!existsSync('/dev/fuse'))('a server that sends', () => {
     ['a NUL', 'a\0a'],
     ['bytes that are not UTF-8', Buffer.from([0xff, 0xfe, 0x61])],
   ])('a name with %s in a listing has that entry dropped, and no more', (_what, name) =>
-    mounted(async (mountpoint) => {
+    through(async (mountpoint) => {
       proxy.tamper = (frame) => {
         if (frame[4] !== Rreaddir) return frame;
         const copy = Buffer.from(frame);
@@ -251,4 +248,26 @@ describe.skipIf(!existsSync('/dev/fuse'))('a server that sends', () => {
       expect((await shell(`cd ${mountpoint} && ls list`)).stdout).toBe('aaa\nbbb\n');
     }),
   );
+
+  test('no reply any more has a mount in the background end all the same', () =>
+    withTempDir(async (dir) => {
+      const [mountpoint, log] = [join(dir, 'mnt'), join(dir, 'log')];
+      await mkdir(mountpoint);
+      proxy.tamper = undefined;
+      const options = `cache=none,log=${log},loglevel=info`;
+      expect((await ninefs(['mount', proxy.address, mountpoint, '-o', options])).stderr).toBe('');
+      proxy.tamper = (frame) => ({ last: frame.subarray(0, 4) });
+      // not by the cwd option: spawn would wait for the mount, and the server that it needs runs in this process
+      expect((await shell(`stat ${mountpoint}/file`)).code).not.toBe(0);
+      proxy.tamper = undefined;
+      await isDead(mountpoint);
+      const told = () => readFile(log, 'utf8');
+      await until('the log to say so', async () => (await told()).includes('connection ended'));
+      expect(await ninefs(['umount', mountpoint])).toMatchObject({ code: 0, stderr: '' });
+      expect(await findMount(mountpoint)).toBeUndefined();
+      const [first = '{}'] = (await told()).split('\n');
+      const { pid } = JSON.parse(first) as { pid: number };
+      await until(`the daemon ${pid} has ended`, () => !existsSync(`/proc/${pid}`));
+      await until('the proxy has no connection left', () => proxy.connections === 0);
+    }));
 });
