@@ -18,7 +18,7 @@ const PATIENCE = 300;
 const MIB = 1 << 20;
 const CAPS = [8, 32, 128];
 const READERS = 64;
-/** What a process that is to be interrupted reads, and rxpool= has room for eight of: its least. */
+/** What a process that is to be interrupted reads; it reads a stream, and streams may have room for eight. */
 const PIECE = MIB / 8;
 /** MiB that the process may grow beside its receive memory, under load: heap, device buffers, the collector's lag. */
 const BESIDE = 64;
@@ -71,15 +71,15 @@ async function reading(server, base, cap, scale) {
 }
 
 async function blocked(server, base, { title, intr, signal, wanted }) {
-  const options = `intr=${intr},msize=${PIECE + 24},rxpool=${8 * PIECE}`;
+  const options = `intr=${intr},msize=${PIECE + 24},rxpool=${16 * PIECE}`;
   const { result, client } = await during(server, base, options, (mountpoint) =>
     python(BLOCKED, join(mountpoint, 'hang'), READERS, PIECE, signal),
   );
   say(`${title}: ${result.seconds.toFixed(3)} s`);
   const { pool, tags, quarantine, flushes, fids } = client;
   const left = tags + quarantine + pool.inUse + fids.quarantine;
-  const ok = result.results[wanted] === READERS && left === 0 && pool.most <= pool.capacity && pool.waits > 0;
-  return { title, ok, ...result, waits: pool.waits, most: pool.most / MIB, flushes, left };
+  const ok = result.results[wanted] === READERS && left === 0 && pool.most <= pool.capacity && pool.streams.waits > 0;
+  return { title, ok, ...result, waits: pool.streams.waits, most: pool.most / MIB, flushes, left };
 }
 
 const INTERRUPTS = [

@@ -6,6 +6,7 @@ import type { AbortSignalLike } from '../common/abort.ts';
 import { BufferPool, slabSize } from '../common/bufpool.ts';
 import { ConfigError, ConnectionError, ProtocolError } from '../common/errors.ts';
 import { type Logger, silent } from '../common/log.ts';
+import { PoolShare, type ShareStats } from '../common/poolshare.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Frame } from '../wire/p9/codec.ts';
 import { DEFAULT_MSIZE, IOHDR, MIN_MSIZE } from '../wire/p9/constants.ts';
@@ -33,7 +34,7 @@ export interface ConnectionOptions {
 
 export interface ConnectionStats extends RequestStats {
   fids: FidStats;
-  pool: BufferPool['stats'];
+  pool: BufferPool['stats'] & { streams: ShareStats };
 }
 
 const DEFAULT_RX_POOL = 32 * 1024 * 1024;
@@ -51,6 +52,8 @@ export class Connection {
   readonly requests: Requests;
   readonly fids: Fids;
   readonly pool: BufferPool;
+  /** The part of the pool for reads that may not be answered for long. */
+  readonly streams: PoolShare;
   readonly logger: Logger;
   /** Milliseconds that an answer to a Tflush is waited for. */
   readonly flushTimeout: number;
@@ -76,6 +79,7 @@ export class Connection {
     this.#transport = transport;
     const capacity = Math.max(options.rxPool ?? DEFAULT_RX_POOL, slabSize(this.chunk));
     this.pool = new BufferPool(capacity);
+    this.streams = new PoolShare(this.pool, capacity / 2);
     this.fids = new Fids(async (fid: Fid, signal?: AbortSignalLike) => {
       await this.requests.call('Tclunk', { fid: fid.number }, { ...(signal && { signal }) });
     });
@@ -118,7 +122,7 @@ export class Connection {
   }
 
   get stats(): ConnectionStats {
-    return { ...this.requests.stats, fids: this.fids.stats, pool: this.pool.stats };
+    return { ...this.requests.stats, fids: this.fids.stats, pool: { ...this.pool.stats, streams: this.streams.stats } };
   }
 
   /** Ends it with `error`, which everything in flight gets. Harmless when it has ended. */

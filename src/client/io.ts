@@ -1,7 +1,8 @@
 // Reads and writes of any length, cut into chunks of min(iounit, msize - 24) that travel several at a time.
 // Guarantees: all receive memory of a read is taken from the pool before the first Tread leaves, so that readers that
-// hold part of what they need cannot block each other; it goes back once, when the consumer and every request that may
-// still write into it have let go; a write reports what is contiguously written.
+// hold part of what they need cannot block each other, and from the streams' share where it may be held for long; it goes
+// back once, when the consumer and every request that may still write into it have let go; a write reports what is
+// contiguously written.
 
 import type { AbortSignalLike } from '../common/abort.ts';
 import type { Slab } from '../common/bufpool.ts';
@@ -25,6 +26,8 @@ export interface ReadOptions {
    * it one short reply is the answer (stream files).
    */
   whole: boolean;
+  /** The file may be a stream, and not answer for as long as it likes. */
+  stream?: boolean | undefined;
   /**
    * Where the file was last known to end, bytes: a read that comes to just there is not asked about again. A file that
    * turns out longer is read on.
@@ -77,13 +80,17 @@ export async function read(
   size: number,
   options: ReadOptions,
 ): Promise<ReadData> {
-  const { pool } = calls.connection;
-  const lease = new Lease(pool.tryTake(size) ?? (await pool.take(size, options.signal)));
+  const { pool, streams } = calls.connection;
+  const chunk = chunkSize(calls, fid);
+  const most = options.whole ? size : Math.min(size, chunk);
+  const slab = options.stream
+    ? await streams.take(most, options.signal)
+    : (pool.tryTake(most) ?? (await pool.take(most, options.signal)));
+  const lease = new Lease(slab);
   try {
-    const chunk = chunkSize(calls, fid);
     const total =
-      size <= chunk || !options.whole
-        ? await fill(calls, fid, offset, lease, 0, Math.min(size, chunk), options)
+      most <= chunk
+        ? await fill(calls, fid, offset, lease, 0, most, options)
         : await fillChunks(calls, fid, offset, lease, 0, chunk, options);
     return { data: lease.bytes.subarray(0, total), release: lease.releaseOnce() };
   } catch (error) {

@@ -2,6 +2,7 @@
 // like any others, whatever the signal, and what the mount says of it in the end is true.
 
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -18,16 +19,17 @@ import { until } from '../support/until.ts';
 
 const BLOCKED = resolve(import.meta.dirname, '../../scripts/lib/blocked.py');
 const READERS = 64;
-/** What each of them reads, and room for eight. */
+/** What each of them reads, and room for eight in what streams may have of it. */
 const READ = 65_536;
-const ROOM = 8 * READ;
+const SHARE = 8 * READ;
+const ROOM = 2 * SHARE;
 
 interface Blocked {
   results: Record<string, number>;
   seconds: number;
 }
 
-describe.skipIf(whyNoMounts() !== undefined)('a pool of eight slabs', () => {
+describe.skipIf(whyNoMounts() !== undefined)('a pool with eight slabs for streams', () => {
   let dir: string;
   let serving: Serving;
   let live: Mounted;
@@ -54,7 +56,10 @@ describe.skipIf(whyNoMounts() !== undefined)('a pool of eight slabs', () => {
     const args = [BLOCKED, path, `${READERS}`, `${READ}`, signal];
     const command = promisify(execFile)(python, args, { timeout: 120_000, killSignal: 'SIGKILL' });
     const release = async () => {
-      await until('the mount has all their requests', () => live.mount.stats().client.pool.waiting === READERS - 8);
+      await until(
+        'the mount has all their requests',
+        () => live.mount.stats().client.pool.streams.waiting === READERS - 8,
+      );
       command.child.stdin?.end('\n');
     };
     const [{ stdout }] = await Promise.all([command, release()]);
@@ -65,7 +70,8 @@ describe.skipIf(whyNoMounts() !== undefined)('a pool of eight slabs', () => {
     await begin('now');
     expect((await blocked('hang', 'SIGUSR1')).results).toEqual({ EINTR: READERS });
     const { pool, flushes, cancelled, lateReplies } = live.mount.stats().client;
-    expect(pool).toMatchObject({ capacity: ROOM, peak: ROOM, most: ROOM, waits: READERS - 8 });
+    const streams = { share: SHARE, waits: READERS - 8 };
+    expect(pool).toMatchObject({ capacity: ROOM, peak: SHARE, most: SHARE, waits: 0, streams });
     // those who waited for memory have asked nothing, unless they got the memory of one who left before them
     expect(flushes).toBeGreaterThanOrEqual(8);
     expect(flushes).toBeLessThanOrEqual(READERS);
@@ -75,7 +81,7 @@ describe.skipIf(whyNoMounts() !== undefined)('a pool of eight slabs', () => {
   test('the same when they are killed', async () => {
     await begin('auto');
     expect((await blocked('hang', 'SIGKILL')).results).toEqual({ SIGKILL: READERS });
-    expect(live.mount.stats().client.pool).toMatchObject({ peak: ROOM, waits: READERS - 8 });
+    expect(live.mount.stats().client.pool).toMatchObject({ peak: SHARE, streams: { waits: READERS - 8 } });
   });
 
   test('where the reply wins over the flush, those who had asked get it, and nobody waits on', async () => {
@@ -89,19 +95,43 @@ describe.skipIf(whyNoMounts() !== undefined)('a pool of eight slabs', () => {
   test('and 64 readers that nobody interrupts: each gets its bytes in its turn', async () => {
     await begin('auto');
     const one = `dd if=${join(live.mountpoint, 'slow/20')} bs=${READ} status=none | md5sum`;
-    const pool = () => live.mount.stats().client.pool;
-    // eight of others have all the room until the last of these waits for it
+    const streams = () => live.mount.stats().client.pool.streams;
+    // eight of others have all that streams may have until the last of these waits for it
     const file = join(live.mountpoint, 'hang');
     const dd = () => spawn('dd', [`if=${file}`, `bs=${READ}`], { stdio: 'ignore', cwd: '/' });
     const others = Array.from({ length: 8 }, dd);
-    await until('others to have all the room', () => pool().inUse === ROOM);
+    await until('others to have all that streams may have', () => streams().inUse === SHARE);
     const all = output(`for i in $(seq ${READERS}); do (${one}) & done; wait`);
-    await until('all of them to wait for room', () => pool().waiting === READERS);
+    await until('all of them to wait for room', () => streams().waiting === READERS);
     for (const other of others) other.kill('SIGKILL');
     const sums = (await all).trim().split('\n');
     expect(new Set(sums).size).toBe(1);
     expect(sums).toHaveLength(READERS);
-    expect(pool().most).toBe(ROOM);
+    expect(live.mount.stats().client.pool.most).toBe(SHARE);
+  });
+
+  test('and readers of streams that never answer: other files are read meanwhile, all of them at once', async () => {
+    await begin('auto');
+    // one shell with all of them, in a process group of their own: it is killed with them
+    const cats = `for i in $(seq ${READERS}); do cat ${join(live.mountpoint, 'hang')} & done; wait`;
+    const hanging = spawn('sh', ['-c', cats], { detached: true, stdio: 'ignore' });
+    const over = once(hanging, 'exit');
+    try {
+      await until('they have all that streams may have', () => {
+        const { streams } = live.mount.stats().client.pool;
+        return streams.inUse === SHARE && streams.waiting === READERS - 8;
+      });
+      const file = join(live.mountpoint, 'ops/hang/Tmkdir/file');
+      const sums = await output(
+        `for i in $(seq ${READERS}); do dd if=${file} bs=64k status=none | md5sum & done; wait`,
+      );
+      expect(sums.trim().split('\n')).toHaveLength(READERS);
+      expect(new Set(sums.trim().split('\n')).size).toBe(1);
+      expect(live.mount.stats().client.pool.streams).toMatchObject({ inUse: SHARE, waiting: READERS - 8 });
+    } finally {
+      if (hanging.pid !== undefined) process.kill(-hanging.pid, 'SIGKILL');
+      await over;
+    }
   });
 });
 

@@ -8,7 +8,8 @@ import { turn } from './scripted.ts';
 /** How many turns of the event loop the last replies may take. */
 const TURNS = 200;
 
-const idle = { tags: 0, reserveTags: 0, queued: 0, quarantine: 0, pool: { inUse: 0, waiting: 0 } };
+const memory = { inUse: 0, waiting: 0 };
+const idle = { tags: 0, reserveTags: 0, queued: 0, quarantine: 0, pool: { ...memory, streams: memory } };
 
 /** `live`: fids that the test has and has not clunked. */
 export async function expectIdle(client: Connection, live: number): Promise<void> {

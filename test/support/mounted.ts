@@ -50,7 +50,7 @@ export async function nothingLeft(stats: () => MountStats | Promise<MountStats>,
     queued: 0,
     quarantine: 0,
     fids: { quarantine: 0, live: users },
-    pool: { inUse: 0, waiting: 0 },
+    pool: { inUse: 0, waiting: 0, streams: { inUse: 0, waiting: 0 } },
   });
   expect(fuse).toMatchObject({ inFlight: 0, slabsLent: 0 });
   expect(await kernel.waiting()).toBe(0);

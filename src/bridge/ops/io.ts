@@ -17,7 +17,7 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
       const { fid, node, stream } = fs.handles.file(fh);
       // what was empty when it was opened may have been written since: a file with a length is no stream
       const { size: end } = node.stat;
-      return read(calls, fid, offset, size, { whole: !stream || end > 0, end, signal: ctx.signal });
+      return read(calls, fid, offset, size, { whole: !stream || end > 0, stream, end, signal: ctx.signal });
     },
 
     async write(ctx, _nodeid, fh, offset, data, flags) {
