@@ -14,6 +14,9 @@ import { Quarantine } from './quarantine.ts';
 import { hasSideEffects, type Request } from './request.ts';
 import type { Wire } from './requests.ts';
 
+/** Milliseconds by which a timer of a loop that is not held up may be late. */
+const ON_TIME = 1;
+
 export interface FlushStats {
   /** Requests whose caller was released before they were over, and answered ones whose Rflush is overdue. */
   quarantine: number;
@@ -96,15 +99,15 @@ export class Flushes {
     }
     this.#wire.send(codec.encode('Tflush', tag, { oldtag: request.tag }));
     request.flushedAt = performance.now();
-    request.deadline = setTimeout(() => this.#overdue(request), this.#options.flushTimeout);
+    this.#within(request, this.#options.flushTimeout, () => this.#overdue(request));
     if (number === errno.EINTR) this.#hurry(request);
   }
 
   /** The caller gives up a request that is never flushed: it goes on, but not for ever. */
   limit(request: Request): void {
-    request.deadline = setTimeout(() => {
+    this.#within(request, this.#options.flushTimeout, () => {
       this.#wire.fail(new ProtocolError(`the server did not answer a ${request.name} in time`));
-    }, this.#options.flushTimeout);
+    });
   }
 
   /** A caller that is being killed, now or later, does not wait as long for what may be forgotten. */
@@ -119,7 +122,20 @@ export class Flushes {
     const left = request.flushedAt + flushTimeout - performance.now();
     if (request.state !== 'flushing' || left <= dyingTimeout) return;
     clearTimeout(request.deadline);
-    request.deadline = setTimeout(() => this.#overdue(request), dyingTimeout);
+    this.#within(request, dyingTimeout, () => this.#overdue(request));
+  }
+
+  /**
+   * A process that was stopped, or had no processor for a while, finds its timers due before it has read what the server
+   * said meanwhile: where a timer is late, what lies in the socket is read first, by one turn of the loop.
+   */
+  #within(request: Request, ms: number, late: () => void): void {
+    const due = performance.now() + ms;
+    const pass = () => {
+      if (request.deadline === deadline) late();
+    };
+    const deadline = setTimeout(() => (performance.now() - due > ON_TIME ? setImmediate(pass) : pass()), ms);
+    request.deadline = deadline;
   }
 
   /** The flush was not answered in time (design decision 5). */
@@ -192,6 +208,7 @@ export class Flushes {
     if (before === 'abandoned') this.#quarantine.free(request.options.buffer);
     if (before === 'abandoned' || (before === 'answered' && request.deadline === undefined)) this.#quarantine.leave();
     if (request.deadline !== undefined) clearTimeout(request.deadline);
+    request.deadline = undefined;
     if (request.flushTag < 0) return;
     this.#byTag.delete(request.flushTag);
     this.#reserve.release(request.flushTag);
