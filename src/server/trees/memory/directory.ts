@@ -31,7 +31,7 @@ export interface Directory {
   nextCookie: number;
 }
 
-export function emptyDirectory(parent: Inode | undefined): Directory {
+function emptyDirectory(parent: Inode | undefined): Directory {
   return { kind: 'directory', entries: new Map(), parent, subdirectories: 0, nextCookie: DOTDOT + 1 };
 }
 

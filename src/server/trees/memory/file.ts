@@ -9,14 +9,36 @@ import type { Content } from './content.ts';
 import { type Directory, DOT, DOTDOT, type Entry } from './directory.ts';
 import { FILE_MAX, type Inode } from './inode.ts';
 
-export class MemoryFile implements OpenFile {
-  readonly #inode: Inode;
+/** What files and directories have in common. */
+class Opened {
+  protected readonly inode: Inode;
+
+  constructor(inode: Inode) {
+    this.inode = inode;
+  }
+
+  fsync(): void {}
+
+  lock(request: RecordLock): number {
+    return this.inode.locks.set(request, this);
+  }
+
+  getlock(request: RecordLock): RecordLock | undefined {
+    return this.inode.locks.conflict(request);
+  }
+
+  close(): void {
+    this.inode.locks.drop(this);
+  }
+}
+
+export class MemoryFile extends Opened implements OpenFile {
   readonly #content: Content;
   readonly #user: User;
   readonly #append: boolean;
 
   constructor(inode: Inode, content: Content, user: User, append: boolean) {
-    this.#inode = inode;
+    super(inode);
     this.#content = content;
     this.#user = user;
     this.#append = append;
@@ -24,17 +46,17 @@ export class MemoryFile implements OpenFile {
   }
 
   read(offset: number, count: number, _lend: Lender): ReadResult {
-    this.#inode.accessed();
+    this.inode.accessed();
     return this.#content.read(offset, count);
   }
 
   write(offset: number, data: Uint8Array): number {
     if (data.length === 0) return 0;
-    const at = this.#append || this.#inode.appends ? this.#content.size : offset;
+    const at = this.#append || this.inode.appends ? this.#content.size : offset;
     if (at + data.length > FILE_MAX) refuse(errno.EFBIG);
-    this.#inode.losePrivileges(this.#user);
+    this.inode.losePrivileges(this.#user);
     const written = this.#content.write(at, data);
-    this.#inode.changed();
+    this.inode.changed();
     return written;
   }
 
@@ -42,24 +64,13 @@ export class MemoryFile implements OpenFile {
     return refuse(errno.ENOTDIR);
   }
 
-  fsync(): void {}
-
-  lock(request: RecordLock): number {
-    return this.#inode.locks.set(request, this);
-  }
-
-  getlock(request: RecordLock): RecordLock | undefined {
-    return this.#inode.locks.conflict(request);
-  }
-
-  close(): void {
-    this.#inode.opens--;
-    this.#inode.locks.drop(this);
+  override close(): void {
+    this.inode.opens--;
+    super.close();
   }
 }
 
-export class MemoryDirectory implements OpenFile {
-  readonly #inode: Inode;
+export class MemoryDirectory extends Opened implements OpenFile {
   readonly #directory: Directory;
   /** Goes on where the last call ended: an iterator of a Map sees what is added and misses what is removed meanwhile. */
   #iterator: MapIterator<[string, Entry]>;
@@ -69,14 +80,14 @@ export class MemoryDirectory implements OpenFile {
   #at = 0n;
 
   constructor(inode: Inode, directory: Directory) {
-    this.#inode = inode;
+    super(inode);
     this.#directory = directory;
     this.#iterator = directory.entries.entries();
   }
 
   readdir(cookie: bigint, add: (entry: Dirent) => boolean): void {
-    if (cookie < DOT && !this.#pass(add, '.', DOT, this.#inode)) return;
-    const parent = this.#directory.parent ?? this.#inode;
+    if (cookie < DOT && !this.#pass(add, '.', DOT, this.inode)) return;
+    const parent = this.#directory.parent ?? this.inode;
     if (cookie < DOTDOT && !this.#pass(add, '..', DOTDOT, parent)) return;
     if (cookie !== this.#at) this.#seek(cookie);
     for (;;) {
@@ -124,19 +135,5 @@ export class MemoryDirectory implements OpenFile {
 
   write(): never {
     return refuse(errno.EISDIR);
-  }
-
-  fsync(): void {}
-
-  lock(request: RecordLock): number {
-    return this.#inode.locks.set(request, this);
-  }
-
-  getlock(request: RecordLock): RecordLock | undefined {
-    return this.#inode.locks.conflict(request);
-  }
-
-  close(): void {
-    this.#inode.locks.drop(this);
   }
 }

@@ -18,7 +18,7 @@ import { MemoryDirectory, MemoryFile } from './file.ts';
 import { Xattrs } from './xattrs.ts';
 
 /** What an inode costs besides its content. */
-export const INODE_COST = 512;
+const INODE_COST = 512;
 const BLOCK = 4096;
 /** What a file can be beside its type (Changes.marks). */
 const MARKS = QT.APPEND | QT.EXCL | QT.TMP;
