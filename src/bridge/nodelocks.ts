@@ -220,7 +220,7 @@ export class NodeLocks {
 }
 
 /** The parts of a range that none of `held` covers. */
-export function gaps({ start, end }: Range, held: readonly Range[]): Range[] {
+function gaps({ start, end }: Range, held: readonly Range[]): Range[] {
   const found: Range[] = [];
   let at = start;
   for (const each of [...held].sort((a, b) => (a.start < b.start ? -1 : 1))) {

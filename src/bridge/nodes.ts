@@ -10,6 +10,7 @@ import type { AbortSignalLike } from '../common/abort.ts';
 import type { NodeId } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
+import { ROOT_ID } from '../wire/fuse/constants.ts';
 import type { Qid } from '../wire/p9/types.ts';
 import type { DefaultAcl } from './acls.ts';
 import type { Aside } from './asides.ts';
@@ -73,7 +74,7 @@ export class Node {
   }
 }
 
-export const ROOT = 1 as NodeId;
+export const ROOT = ROOT_ID as NodeId;
 /** Fewer than this are not worth fighting for. */
 const LEAST_FIDS = 64;
 

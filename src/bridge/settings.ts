@@ -8,20 +8,19 @@ import type { VersionChoice } from '../client/dialects/versions.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
 import { ConfigError } from '../common/errors.ts';
 import { type Logger, silent } from '../common/log.ts';
+import type { InterruptMode } from '../fuse/interrupt.ts';
 import { type Address, formatAddress } from '../transport/address.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
 import type { NoMap } from './ids.ts';
 
 export { VERSIONS, type VersionChoice } from '../client/dialects/versions.ts';
+export type { InterruptMode } from '../fuse/interrupt.ts';
 
 /** Design of the three modes: see cache.ts. */
 export type CacheMode = 'none' | 'auto' | 'loose';
 
 /** Who attaches: each uid on first use (user), or one for all: the kernel checks modes (client), the server alone decides (any), as one uid. */
 export type AccessMode = 'user' | 'client' | 'any' | number;
-
-/** When an interrupted caller is released: see fuse/interrupt.ts. */
-export type InterruptMode = 'auto' | 'now' | 'fatal' | 'off';
 
 /** Whose ids are whose: see ids.ts. */
 export type IdMapping = 'none' | 'user' | 'file';
@@ -93,6 +92,7 @@ export interface MountSettings {
   connectTimeout: number;
   /** POSIX record locks are the server's; otherwise the local kernel keeps them, for this mount alone. */
   locks: boolean;
+  /** When an interrupted caller is released. */
   intr: InterruptMode;
   /** Milliseconds that a harmless interrupt waits for the operation to end by itself. */
   intrGrace: number;

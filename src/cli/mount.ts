@@ -28,13 +28,7 @@ export interface MountFlags {
 }
 
 /** The settings that the command line asks for. Throws ConfigError. */
-export function mountSettings(
-  source: string,
-  mountpoint: string,
-  choices: Choices,
-  log: Log,
-  driver?: Driver,
-): MountSettings {
+function mountSettings(source: string, mountpoint: string, choices: Choices, log: Log, driver?: Driver): MountSettings {
   if (mountpoint === '') throw new ConfigError('the mountpoint is empty: name a directory');
   const { timeout } = choices.settings;
   const settings = completeSettings({

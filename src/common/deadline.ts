@@ -18,6 +18,11 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
+/** Waits so long; an abort ends it with CancelledError. */
+export function pause(ms: number, signal: AbortSignalLike): Promise<void> {
+  return within(deferred<void>().promise, ms, () => {}, signal);
+}
+
 /**
  * The promise's outcome, or what `late` returns or throws when it has none after `ms`; CancelledError where `signal` is
  * aborted before either.

@@ -4,7 +4,9 @@
 // EINTR that the caller did not need is a bug for it; one that a dying caller does not get is a process in state D.
 
 import { readFileSync } from 'node:fs';
+import type { AbortReason } from '../common/abort.ts';
 
+/** auto: by the kind of signal and call, and the time; now: at every signal; fatal: when it kills; off: never. */
 export type InterruptMode = 'auto' | 'now' | 'fatal' | 'off';
 
 /** The masks of /proc/<pid>/status; bit n-1 stands for signal n. */
@@ -33,11 +35,9 @@ export interface InterruptCase {
 export type InterruptDecision = 'flush-dying' | 'flush' | 'wait' | 'ignore';
 
 /** The reason with which a request's signal is aborted. */
-export interface InterruptReason {
+export interface InterruptReason extends AbortReason {
   /** The caller is being killed: it needs its answer soon. Becomes true later too, should a fatal signal follow. */
   dying: boolean;
-  /** Called once if `dying` becomes true after the abort. */
-  onDying?: (() => void) | undefined;
 }
 
 /**

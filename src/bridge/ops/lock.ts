@@ -5,7 +5,7 @@
 
 import type { Fid } from '../../client/fids.ts';
 import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
-import { deferred, within } from '../../common/deadline.ts';
+import { pause, within } from '../../common/deadline.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError, isErrno } from '../../common/errors.ts';
 import { LOCK_EOF, LOCK_TYPE } from '../../common/locktable.ts';
@@ -19,11 +19,6 @@ import type { Node } from '../nodes.ts';
 /** Milliseconds between two askings. */
 const FIRST_PAUSE = 10;
 const LONGEST_PAUSE = 1000;
-
-/** Waits, unless it is interrupted. */
-function pause(ms: number, signal: AbortSignalLike): Promise<void> {
-  return within(deferred<void>().promise, ms, () => {}, signal);
-}
 
 export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'>> {
   const { dialect, calls } = fs.session;

@@ -234,6 +234,6 @@ export function errnoOfWords(reply: ErrorReply): number {
 }
 
 /** What the server says in words; empty where the dialect has none. */
-export function textOf(reply: ErrorReply): string {
+function textOf(reply: ErrorReply): string {
   return reply.type === 'Rerror' ? reply.ename : '';
 }

@@ -9,6 +9,7 @@
 // All clients share it; what they make under ops/ stays until the server ends.
 
 import { Abort } from '../../common/abort.ts';
+import { pause } from '../../common/deadline.ts';
 import { CancelledError } from '../../common/errors.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import type { MessageName } from '../../wire/p9/messages.ts';
@@ -200,14 +201,7 @@ export function faultsTree(): Tree {
 
 /** Few entries at a time, each lot after a pause. */
 const slowListing: Fault = async ({ message, signal, perform }) => {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, 50);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-  if (signal.aborted) throw new CancelledError();
+  await pause(50, signal);
   return perform('count' in message ? { ...message, count: Math.min(message.count, 256) } : message);
 };
 

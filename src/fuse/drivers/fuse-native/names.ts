@@ -7,11 +7,12 @@
 import type { NodeId } from '../../../common/brand.ts';
 import { errno } from '../../../common/errno.ts';
 import { ErrnoError, isErrno } from '../../../common/errors.ts';
+import { ROOT_ID } from '../../../wire/fuse/constants.ts';
 import type { Entry, Operations, RequestContext } from '../../operations.ts';
 
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
-const ROOT = 1 as NodeId;
+const ROOT = ROOT_ID as NodeId;
 /** Enough that the files in use are found at once. */
 const MOST = 16_384;
 

@@ -2,6 +2,7 @@
 // Guarantees: nothing waits longer than its session; what is flushed and said to be without effect has none.
 
 import { Abort, type AbortSignalLike } from '../../../common/abort.ts';
+import { pause, within } from '../../../common/deadline.ts';
 import { errno } from '../../../common/errno.ts';
 import { CancelledError } from '../../../common/errors.ts';
 import type { Message } from '../../../wire/p9/messages.ts';
@@ -31,18 +32,6 @@ async function flushed({ signal, wire }: Act): Promise<void> {
   if (wire.over.aborted) throw new CancelledError();
 }
 
-/** Waits; true when the signal came first. */
-async function pause(ms: number, signal: AbortSignalLike): Promise<boolean> {
-  const woken = new Abort();
-  const wake = () => woken.abort();
-  const timer = setTimeout(wake, ms);
-  signal.addEventListener('abort', wake, { once: true });
-  if (!signal.aborted) await once(woken);
-  clearTimeout(timer);
-  signal.removeEventListener('abort', wake);
-  return signal.aborted;
-}
-
 async function hang(act: Act): Promise<never> {
   await flushed(act);
   throw new CancelledError();
@@ -50,7 +39,7 @@ async function hang(act: Act): Promise<never> {
 
 function slow(ms: number): Fault {
   return async ({ signal, perform }) => {
-    if (await pause(ms, signal)) throw new CancelledError();
+    await pause(ms, signal);
     return perform();
   };
 }
@@ -101,7 +90,7 @@ function reorder(): Fault {
     waiting = turn;
     const end = () => turn.abort();
     signal.addEventListener('abort', end, { once: true });
-    await pause(ALONE, turn);
+    await within(once(turn), ALONE, () => {});
     signal.removeEventListener('abort', end);
     if (waiting === turn) waiting = undefined;
     if (signal.aborted) throw new CancelledError();
