@@ -8,7 +8,7 @@ import { errno } from '../common/errno.ts';
 import { type ErrnoError, isErrno } from '../common/errors.ts';
 import type { RequestContext } from '../fuse/operations.ts';
 import type { Bridge } from './bridge.ts';
-import type { Node } from './nodes.ts';
+import type { Node } from './node.ts';
 
 export const ACCESS_ACL = 'system.posix_acl_access';
 export const DEFAULT_ACL = 'system.posix_acl_default';

@@ -9,7 +9,7 @@ import { CancelledError, ErrnoError, isErrno } from '../common/errors.ts';
 import type { RequestContext } from '../fuse/operations.ts';
 import { isDirectory } from './attrs.ts';
 import { type Bridge, withoutSignal } from './bridge.ts';
-import type { Node } from './nodes.ts';
+import type { Node } from './node.ts';
 
 /** Where a node waits for its end, and as whom it was put there. */
 export interface Aside {

@@ -11,7 +11,7 @@ import type { Operations } from '../fuse/operations.ts';
 import type { SessionEnd, SessionStats } from '../fuse/session.ts';
 import { MAX_PAGES, PAGE } from '../wire/fuse/constants.ts';
 import type { CachePolicy } from './cache.ts';
-import type { Node } from './nodes.ts';
+import type { Node } from './node.ts';
 import type { MountSettings } from './settings.ts';
 
 /** A mount as its driver has it. */

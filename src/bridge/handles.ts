@@ -6,7 +6,7 @@ import type { Fid } from '../client/fids.ts';
 import type { FileHandle } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
-import type { Node } from './nodes.ts';
+import type { Node } from './node.ts';
 
 export interface OpenFile {
   readonly kind: 'file';

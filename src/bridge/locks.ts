@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { LockOwner } from '../common/locktable.ts';
-import type { Node } from './nodes.ts';
+import type { Node } from './node.ts';
 
 const LAST = 0x7fff_ffff;
 

@@ -2,7 +2,7 @@
 // waits for the end, and never finds nothing.
 
 import { type AbortSignalLike, unlessAborted } from '../common/abort.ts';
-import type { Node } from './nodes.ts';
+import type { Node } from './node.ts';
 
 export class Replacing {
   readonly #ends = new Map<Node, Map<string, Promise<void>>>();

@@ -11,7 +11,7 @@ import { ErrnoError } from '../common/errors.ts';
 import type { RequestContext } from '../fuse/operations.ts';
 import { isDirectory, S_IFMT } from './attrs.ts';
 import type { Bridge } from './bridge.ts';
-import type { Node } from './nodes.ts';
+import { type Node, routeOf } from './node.ts';
 
 /**
  * A known node that it is; 'another' file, which has got a number that was in use before; or one more with a number that
@@ -64,7 +64,7 @@ export async function tellApart(
 
 /** What is now where the node was seen last, if it has the number still. */
 async function lookAt(fs: Bridge, ctx: RequestContext, node: Node): Promise<FileStat | 'gone' | 'unknown'> {
-  const route = fs.nodes.routeOf(node);
+  const route = routeOf(node);
   if (route === undefined) return 'unknown';
   const { dialect, calls } = fs.session;
   try {

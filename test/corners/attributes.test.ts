@@ -1,7 +1,7 @@
 // Corners of the protocol: attributes, what is asked for, what is believed, and what is made of numbers out of range.
 
 import { describe, expect, test } from 'vitest';
-import { ROOT } from '../../src/bridge/nodes.ts';
+import { ROOT } from '../../src/bridge/node.ts';
 import { errno } from '../../src/common/errno.ts';
 import { GETATTR, QT, SETATTR } from '../../src/wire/p9/constants.ts';
 import type { Body } from '../../src/wire/p9/messages.ts';

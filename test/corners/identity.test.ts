@@ -1,7 +1,7 @@
 // Corners of the protocol: what a qid says of a file, its version and its path, and what it does not say.
 
 import { describe, expect, test } from 'vitest';
-import { ROOT } from '../../src/bridge/nodes.ts';
+import { ROOT } from '../../src/bridge/node.ts';
 import type { NodeId } from '../../src/common/brand.ts';
 import { OPEN } from '../../src/wire/p9/constants.ts';
 import type { Body } from '../../src/wire/p9/messages.ts';

@@ -3,7 +3,7 @@
 // Every test ends with the check for leaks, unless it has ended the connection.
 
 import { afterEach, beforeEach, vi } from 'vitest';
-import { ROOT } from '../../src/bridge/nodes.ts';
+import { ROOT } from '../../src/bridge/node.ts';
 import type { FileHandle, NodeId } from '../../src/common/brand.ts';
 import { OPEN } from '../../src/wire/p9/constants.ts';
 import type { Message } from '../../src/wire/p9/messages.ts';

@@ -8,7 +8,7 @@ import { ErrnoError, isErrno } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { isDirectory, S_IFMT, S_IFREG, shownMode, toChange } from '../attrs.ts';
 import { type Bridge, firstOpen, isGone, isRefusal } from '../bridge.ts';
-import type { Node } from '../nodes.ts';
+import type { Node } from '../node.ts';
 import { shownSpace, unknownSpace } from '../space.ts';
 
 const X_OK = 1;

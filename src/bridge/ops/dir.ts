@@ -14,7 +14,7 @@ import { asidesIn, leaveDirectory, renameOver, stepAside, whoMustStepAside } fro
 import { S_ISGID } from '../attrs.ts';
 import type { Bridge } from '../bridge.ts';
 import type { OpenDirectory } from '../handles.ts';
-import type { Node } from '../nodes.ts';
+import type { Node } from '../node.ts';
 import { checkName, isTooLong } from './walk.ts';
 
 /** Bytes of entries asked for at once. */

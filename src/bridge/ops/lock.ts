@@ -13,8 +13,8 @@ import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import type { Bridge } from '../bridge.ts';
 import type { OpenFile } from '../handles.ts';
+import type { Node } from '../node.ts';
 import { NodeLocks } from '../nodelocks.ts';
-import type { Node } from '../nodes.ts';
 
 /** Milliseconds between two askings. */
 const FIRST_PAUSE = 10;

@@ -14,7 +14,7 @@ import { isDirectory } from '../attrs.ts';
 import { type Bridge, isGone } from '../bridge.ts';
 import { type OpenPlan, planOpen } from '../cache.ts';
 import type { OpenFile } from '../handles.ts';
-import type { Node } from '../nodes.ts';
+import type { Node } from '../node.ts';
 import { releaseLocks } from './lock.ts';
 import { checkName } from './walk.ts';
 

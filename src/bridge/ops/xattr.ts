@@ -8,7 +8,7 @@ import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { ACCESS_ACL, DEFAULT_ACL } from '../acls.ts';
 import { type Bridge, withoutSignal } from '../bridge.ts';
 import { mapAcl, sameIds } from '../ids.ts';
-import type { Node } from '../nodes.ts';
+import type { Node } from '../node.ts';
 
 const isAcl = (name: string) => name === ACCESS_ACL || name === DEFAULT_ACL;
 
