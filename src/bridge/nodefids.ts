@@ -6,7 +6,7 @@ import type { Fid } from '../client/fids.ts';
 import type { Session } from '../client/session.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
-import { ErrnoError } from '../common/errors.ts';
+import { ErrnoError, isErrno } from '../common/errors.ts';
 import { type Node, ROOT, routeOf } from './node.ts';
 import type { Users } from './users.ts';
 
@@ -120,7 +120,18 @@ export class NodeFids {
       throw new ErrnoError(errno.ESTALE, 'unlinked');
     }
     const root = await this.#users.root(user, signal);
-    const fid = await this.#session.dialect.walk(root, route, signal);
+    let fid: Fid;
+    try {
+      fid = await this.#session.dialect.walk(root, route, signal);
+    } catch (error) {
+      // this client has moved it, or what it lies in, while the walk was on its way
+      if (isErrno(error, errno.ENOENT, errno.ESTALE) && hasMoved(node, route)) return this.#walk(node, user, signal);
+      throw error;
+    }
+    if (this.#session.dialect.fidsFollowPaths && hasMoved(node, route)) {
+      this.#session.calls.clunk(fid);
+      return this.#walk(node, user, signal);
+    }
     const there = node.fids.get(user);
     if (there !== undefined && node.epoch === this.#epoch) {
       this.#session.calls.clunk(fid);
@@ -134,4 +145,10 @@ export class NodeFids {
     this.set(node, user, fid, false);
     return fid;
   }
+}
+
+/** Whether another way leads to it now. */
+function hasMoved(node: Node, route: readonly string[]): boolean {
+  const now = routeOf(node);
+  return now !== undefined && now.join('/') !== route.join('/');
 }

@@ -108,6 +108,37 @@ test('a file that is open and has no name outlives its directory, too', async ()
   await expectIdle(it.client, 1);
 });
 
+test('a file is walked to anew where its directory gets another name while it is walked to', async () => {
+  const { nodeid: dir } = (await it.ops.lookup(caller(), ROOT, 'dir')) as { nodeid: NodeId };
+  const { nodeid: inner } = (await it.ops.lookup(caller(), dir, 'inner')) as { nodeid: NodeId };
+  const asDir = (message: Message & { type: 'Twalk' }) => message.names.map((name) => (/^d/.test(name) ? 'dir' : name));
+  for (const outcome of ['refused', 'answered'] as const) {
+    const walks: Message[] = [];
+    it.files.before = (message) => {
+      if (message.type !== 'Twalk' || message.names.at(-1) !== 'inner') return before(message);
+      walks.push(message);
+      if (walks.length > 1) it.files.answer({ ...message, names: asDir(message) });
+      return true;
+    };
+    await it.ops.rename(caller(), ROOT, outcome === 'refused' ? 'dir' : 'd2', ROOT, 'd1', 0);
+    const asking = it.ops.getattr(caller(), inner, undefined, true);
+    await until('the walk', () => walks.length === 1);
+    await it.ops.rename(caller(), ROOT, 'd1', ROOT, 'd2', 0);
+    const [first] = walks;
+    if (first?.type !== 'Twalk') throw new Error('not a walk');
+    if (outcome === 'refused') it.files.refuse(first, errno.ENOENT);
+    else it.files.answer({ ...first, names: asDir(first) });
+    await expect(asking).resolves.toMatchObject({ attr: { size: 100_000 } });
+    expect(walks.map((walk) => walk.type === 'Twalk' && walk.names)).toEqual([
+      ['d1', 'inner'],
+      ['d2', 'inner'],
+    ]);
+  }
+  for (const nodeid of [inner, dir, file]) it.ops.forget(nodeid, 1);
+  await until('nothing is left of it', () => it.files.fids === 1);
+  await expectIdle(it.client, 1);
+});
+
 test('a listing that is older than the end of a hidden file does not show it', async () => {
   const { entry, fh } = await it.ops.create(caller(), ROOT, 'new', OPEN.RDWR, 0o644, 0, false);
   await it.ops.unlink(caller(), ROOT, 'new');
