@@ -79,11 +79,15 @@ export async function fusermount(mountpoint: string, options: readonly string[])
   if (typeof pair === 'number') throw new ConfigError(`socketpair: ${errnoName(-pair)}`, 1);
   const [ours, theirs] = pair;
   try {
-    const child = spawn(file, ['-o', options.join(','), '--', mountpoint], {
-      stdio: ['ignore', 'ignore', 'pipe', theirs],
-      env: environment(),
-    });
-    closeSync(theirs);
+    let child: ChildProcess;
+    try {
+      child = spawn(file, ['-o', options.join(','), '--', mountpoint], {
+        stdio: ['ignore', 'ignore', 'pipe', theirs],
+        env: environment(),
+      });
+    } finally {
+      closeSync(theirs);
+    }
     const result = await ended(child);
     // It has sent the descriptor before it ended, so it lies in the socket now, or never will.
     const fd = addon().receiveFd(ours);

@@ -139,7 +139,8 @@ export async function serveFuseNative(options: FuseNativeOptions): Promise<FuseN
     throw new ConfigError(`libfuse cannot mount on ${place.mountpoint}; what it said is above`, 1, { cause });
   }
   const watched = place.watch();
-  const done = watched.gone.then(() => end('unmounted'));
+  const over = deferred<SessionEnd>();
+  void watched.gone.then(() => end('unmounted'));
 
   let ended: Promise<SessionEnd> | undefined;
   function end(how: 'unmounted' | 'stopped'): Promise<SessionEnd> {
@@ -161,6 +162,7 @@ export async function serveFuseNative(options: FuseNativeOptions): Promise<FuseN
         return { how: 'failed', error: error instanceof Error ? error : new Error(String(error)) };
       }
     })();
+    void ended.then(over.resolve);
     return ended;
   }
 
@@ -175,16 +177,16 @@ export async function serveFuseNative(options: FuseNativeOptions): Promise<FuseN
   }
   return {
     mountpoint: place.mountpoint,
-    done,
+    done: over.promise,
     stats,
     async unmount({ lazy = false, detached } = {}) {
       if (ended !== undefined) return ended;
       await place.unmount(lazy);
       detached?.();
       const late = Symbol();
-      const over = await within<SessionEnd | typeof late>(done, lazy ? LAZY_MS : INIT_MS, () => late);
-      if (over !== late) return over;
-      return end('stopped');
+      const last = await within<SessionEnd | typeof late>(over.promise, lazy ? LAZY_MS : INIT_MS, () => late);
+      // another mount on the same place hides that this one has gone
+      return last === late ? end('stopped') : last;
     },
   };
 }

@@ -1,7 +1,7 @@
 // The driver fuse-native over a stand-in for the addon: each callback is answered once, through the operations that it means, on
 // Linux and on macOS; and when the mount ends, everything is given back.
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Host } from '../../../../src/fuse/drivers/fuse-native/forms.ts';
 import { type FuseNativeMount, serveFuseNative } from '../../../../src/fuse/drivers/fuse-native.ts';
 import { type Answered, FakeNative } from '../../../support/fakenative.ts';
@@ -209,4 +209,19 @@ test('the end aborts what waits, answers it, and is one', async () => {
   expect((await waiting).result).toBe(-4);
   expect(unmounts).toEqual([]);
   await call('release', '/hang', extras[0]);
+});
+
+test('a lazy unmount ends it, and says so, also where another mount on the same place hides that it has gone', async () => {
+  const detach = vanish;
+  vanish = () => {};
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const ending = live.unmount({ lazy: true });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await ending).toEqual({ how: 'stopped' });
+    expect(await live.done).toEqual({ how: 'stopped' });
+  } finally {
+    vi.useRealTimers();
+    detach();
+  }
 });
