@@ -49,6 +49,8 @@ const ROUNDS: Readonly<Record<string, number>> = {
   filename: 20,
   // where fallocate(2) is refused it writes instead, and takes its own breaking off when the time is up for a success
   fsize: 20,
+  // a round maps every page by itself: longer than the time on a busy machine, and then it has done nothing
+  mmap: 2,
   // a round is 40,000 calls: 4096 attributes, each set in five ways, read, listed and removed
   xattr: 1,
 };
