@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMount } from '../../src/fuse/mountinfo.ts';
 import { type Cli, type CliResult, ninefs, ninefsPath, start, startServer } from '../support/cli.ts';
 import { as, inNamespace, OPEN_DEVICE, quote } from '../support/namespace.ts';
-import { answering, type FakeServer, greeting, hangingUp, mute, versionOnly } from '../support/servers.ts';
+import { answering, type FakeServer, greeting, hangingUp, mute, nobody, versionOnly } from '../support/servers.ts';
 import { shell } from '../support/shell.ts';
 import { withTempDir } from '../support/tempdir.ts';
 
@@ -40,10 +40,10 @@ afterAll(() => server.kill());
 describe.skipIf(!existsSync('/dev/fuse'))('the server', () => {
   test.each([[[]], [['-f']]])('nothing listening %j', (flags) =>
     withMountpoint(async (mountpoint) => {
-      const gone = await mute();
-      await gone.close();
-      const result = await ninefs(['mount', gone.address, mountpoint, ...flags]);
-      expectRefusal(result, `${gone.address}: nothing is listening there`);
+      const there = await nobody();
+      const result = await ninefs(['mount', there.address, mountpoint, ...flags]);
+      await there.close();
+      expectRefusal(result, `${there.address}: nothing is listening there`);
     }),
   );
 
@@ -70,9 +70,9 @@ describe.skipIf(!existsSync('/dev/fuse'))('the server', () => {
 
   test('nofail turns a missing server into a warning', () =>
     withMountpoint(async (mountpoint) => {
-      const gone = await mute();
-      await gone.close();
-      const result = await ninefs(['mount', gone.address, mountpoint, '-o', 'nofail']);
+      const there = await nobody();
+      const result = await ninefs(['mount', there.address, mountpoint, '-o', 'nofail']);
+      await there.close();
       expect(result.stderr).toMatch(ONE_LINE);
       expect(result.stderr).toMatch(/warning: not mounted, as nofail allows: .*nothing is listening there/);
       expect(result.code).toBe(0);

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it } from 'vitest';
+import { describe, it, vi } from 'vitest';
 import type { CacheMode } from '../../src/bridge/settings.ts';
 import { hostTree, memoryTree, serve, type Tree } from '../../src/server/server.ts';
 import { formatAddress, parseAddress } from '../../src/transport/address.ts';
@@ -20,13 +20,16 @@ const first = Number(process.env['NINEFS_SEED'] ?? '1');
 const full = process.env['NINEFS_SEEDS'] !== undefined;
 const seeds = Array.from({ length: Number(process.env['NINEFS_SEEDS'] ?? '1') }, (_, i) => first + i);
 const caches: CacheMode[] = ['auto', 'none', 'loose'];
+/** A bound on what hangs: one takes some seconds. */
+const PATIENCE = 300_000;
+vi.setConfig({ testTimeout: 3 * PATIENCE + 10_000 });
 const exercisers = join(import.meta.dirname, 'exercisers');
 
 /** Fails with what the exerciser says: the seed, the operation and those before it. */
 async function exercise(kind: 'files' | 'trees' | 'exchange', args: readonly string[]): Promise<void> {
   const ops = { files: 20_000, trees: 2000, exchange: 5000 }[kind] / (full ? 1 : 5);
   const command = [python, join(exercisers, `${kind}.py`), ...args, '--ops', `${ops}`];
-  await output(`exec ${command.join(' ')}`, { timeout: 110_000 });
+  await output(`exec ${command.join(' ')}`, { timeout: PATIENCE });
 }
 
 interface Exported {

@@ -1,6 +1,7 @@
 // Servers that are wrong in one way each, for what a client says of them. They run in the test's own process.
 
-import { createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export interface FakeServer {
   /** tcp!127.0.0.1!PORT */
@@ -73,6 +74,26 @@ export function versionOnly(version: string, msize = 65536): Promise<FakeServer>
 /** Accepts, and never says a word. */
 export function mute(): Promise<FakeServer> {
   return listen((socket) => socket.resume());
+}
+
+/**
+ * Nobody listens there, and nobody can begin to: it is the near end of a connection. A port that was closed could be given
+ * to anybody, also to the one who connects to it, who would then talk to himself.
+ */
+export async function nobody(): Promise<Pick<FakeServer, 'address' | 'port' | 'close'>> {
+  const far = await listen((socket) => socket.resume());
+  // an address of its own has the system bind it before it connects, and keep the port from others
+  const near = connect({ host: '127.0.0.1', port: far.port, localAddress: '127.0.0.1' });
+  await once(near, 'connect');
+  const { localPort = 0 } = near;
+  return {
+    address: `tcp!127.0.0.1!${localPort}`,
+    port: localPort,
+    async close() {
+      near.destroy();
+      await far.close();
+    },
+  };
 }
 
 /** Accepts, and hangs up. */

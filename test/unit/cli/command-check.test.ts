@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ninefs, ninefsPath, start, startServer } from '../../support/cli.ts';
-import { answering, type FakeServer, hangingUp, mute, versionOnly } from '../../support/servers.ts';
+import { answering, type FakeServer, hangingUp, mute, nobody, versionOnly } from '../../support/servers.ts';
 import { withTempDir } from '../../support/tempdir.ts';
 import { until } from '../../support/until.ts';
 
@@ -161,9 +161,9 @@ describe('a server that cannot be checked is one line and exit 1', () => {
   });
 
   test('that is not there', async () => {
-    const peer = await mute();
-    await peer.close();
+    const peer = await nobody();
     const { code, stderr } = await ninefs(['check', peer.address]);
+    await peer.close();
     expect(stderr).toBe(`ninefs: ${peer.address}: nothing is listening there\n`);
     expect(code).toBe(1);
   });

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cli, ninefs, start, startServer } from '../../support/cli.ts';
-import { mute } from '../../support/servers.ts';
+import { nobody } from '../../support/servers.ts';
 import { withTempDir } from '../../support/tempdir.ts';
 
 let server: Awaited<ReturnType<typeof startServer>>;
@@ -155,9 +155,9 @@ describe('trouble', () => {
 
 describe('what cannot be', () => {
   test('no server: one line and exit 1', async () => {
-    const peer = await mute();
-    await peer.close();
+    const peer = await nobody();
     const { code, stdout, stderr } = await ninefs(['trace', peer.address, '--listen', 'tcp!127.0.0.1!0']);
+    await peer.close();
     expect({ code, stdout, stderr }).toEqual({
       code: 1,
       stdout: '',

@@ -9,9 +9,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Abort } from '../../../src/common/abort.ts';
 import { CancelledError, ConfigError, ConnectionError } from '../../../src/common/errors.ts';
-import { type Address, formatAddress } from '../../../src/transport/address.ts';
+import { type Address, formatAddress, parseAddress } from '../../../src/transport/address.ts';
 import { connectSocket, type Listener, listenSocket } from '../../../src/transport/socket.ts';
 import type { Receiver, Transport } from '../../../src/transport/transport.ts';
+import { nobody } from '../../support/servers.ts';
 import { type Pair, transportContract } from './contract.ts';
 import { Condition, content, frame, inbox, sent } from './kit.ts';
 
@@ -62,13 +63,6 @@ transportContract(
   pairOver(() => ({ kind: 'unix', path: path() }), true),
 );
 
-/** A port of loopback on which nothing listens. */
-async function freePort(): Promise<Address> {
-  const listener = await listenSocket(LOOPBACK, () => {});
-  await listener.close();
-  return listener.address;
-}
-
 describe('connectSocket', () => {
   afterEach(() => {
     vi.restoreAllMocks();
@@ -82,18 +76,20 @@ describe('connectSocket', () => {
   const failure = (code: string): NodeJS.ErrnoException => Object.assign(new Error(`getaddrinfo ${code}`), { code });
 
   test('nothing listens there', async () => {
-    const address = await freePort();
-    await expect(connectSocket(address)).rejects.toMatchObject({
+    const { address, close } = await nobody();
+    await expect(connectSocket(parseAddress(address))).rejects.toMatchObject({
       name: 'ConnectionError',
-      message: `${formatAddress(address)}: nothing is listening there`,
+      message: `${address}: nothing is listening there`,
       cause: { code: 'ECONNREFUSED' },
     });
+    await close();
   });
 
   test('nothing listens at any of the addresses of a name', async () => {
-    const { port } = (await freePort()) as { port: number };
+    const { port, close } = await nobody();
     const failed = connectSocket({ kind: 'tcp', host: 'localhost', port }, { timeout: 20_000 });
     await expect(failed).rejects.toThrow(`tcp!localhost!${port}: nothing is listening there`);
+    await close();
   });
 
   test('no such socket, one that nobody serves, and a file that is none', async () => {
