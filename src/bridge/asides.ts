@@ -3,7 +3,7 @@
 // Guarantees: to this mount the name is gone at once and the hidden one is never seen; what cannot be moved aside is removed
 // all the same. What a mount that dies leaves behind are files named .ninefs-*.
 
-import { type AbortSignalLike, unlessAborted } from '../common/abort.ts';
+import { unlessAborted } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
 import { CancelledError, ErrnoError, isErrno } from '../common/errors.ts';
 import type { RequestContext } from '../fuse/operations.ts';
@@ -40,7 +40,7 @@ export async function stepAside(fs: Bridge, ctx: RequestContext, parent: Node, n
   const node = fs.nodes.child(parent, name);
   const hidden = fs.sideNames.next();
   if (node === undefined || !(await tried(fs, name, move(fs, ctx, parent, name, hidden)))) return false;
-  await hide(fs, node, { parent, name: hidden, by: withoutSignal(ctx) }, fs.finishing(ctx).signal);
+  await hide(fs, node, { parent, name: hidden, by: withoutSignal(ctx) }, ctx);
   return true;
 }
 
@@ -67,18 +67,31 @@ export async function renameOver(
     // from here on it is done or undone, and not left in the middle
     await rename(rest);
   } catch (error) {
-    if (hasLinks) await remove(fs, { ...aside, by: rest });
-    else await tried(fs, name, move(fs, rest, parent, hidden, name));
+    // also where he has waited long enough for the rename
+    const undoing = fs.finishing(rest);
+    if (hasLinks) await remove(fs, { ...aside, by: undoing });
+    else if (!(await tried(fs, name, move(fs, undoing, parent, hidden, name)))) {
+      fs.logger.warn({ name, hidden }, 'a file that was not replaced could not get its name back');
+    }
     throw error;
   }
-  await hide(fs, target, aside, rest.signal);
+  await hide(fs, target, aside, ctx);
 }
 
-async function hide(fs: Bridge, node: Node, aside: Aside, signal?: AbortSignalLike): Promise<void> {
+async function hide(fs: Bridge, node: Node, aside: Aside, ctx: RequestContext): Promise<void> {
   node.aside = aside;
   node.stat = { ...node.stat, nlink: 0 };
+  if (node.opens.size > 0) return;
   // closed by the last who had it open while it was on its way there
-  if (node.opens.size === 0) await unlessAborted(endAside(fs, node), signal);
+  const { signal } = fs.finishing(ctx);
+  try {
+    await unlessAborted(endAside(fs, node), signal);
+  } catch (error) {
+    // by its name it is gone already; the rest goes on without who has waited long enough
+    if (!(error instanceof CancelledError)) throw error;
+  } finally {
+    signal.done();
+  }
 }
 
 /** False: the server refuses. */
@@ -117,7 +130,7 @@ export async function leaveDirectory(fs: Bridge, node: Node, into: Node): Promis
   if (aside === undefined) return;
   const { parent, name, by, ending } = aside;
   if (ending === undefined && (await tried(fs, name, move(fs, by, parent, name, name, into)))) {
-    await hide(fs, node, { parent: into, name, by });
+    await hide(fs, node, { parent: into, name, by }, by);
   } else await endAside(fs, node);
 }
 

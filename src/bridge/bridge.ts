@@ -8,7 +8,7 @@ import type { Session } from '../client/session.ts';
 import { SideNames } from '../client/sidename.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
-import { ErrnoError, isErrno } from '../common/errors.ts';
+import { CancelledError, ErrnoError, isErrno } from '../common/errors.ts';
 import { Finishing } from '../common/finishing.ts';
 import type { Logger } from '../common/log.ts';
 import type { AttrReply, Entry, RequestContext } from '../fuse/operations.ts';
@@ -142,17 +142,21 @@ export class Bridge {
    * What was made belongs to its maker: where one attach acts for all (access=client), the server has to be told. And it
    * has the mode that was asked for, where the server goes by more than that.
    */
-  async lookAtMade(ctx: RequestContext, parent: Node, name: string, mode?: number): Promise<Node> {
-    const rest = this.finishing(ctx);
-    const node = await this.look(rest, parent, name);
+  lookAtMade(ctx: RequestContext, parent: Node, name: string, mode?: number): Promise<Node> {
+    return this.finish(ctx, async (rest) =>
+      this.#settle(rest, await this.look(rest, parent, name), parent, name, mode),
+    );
+  }
+
+  async #settle(ctx: RequestContext, node: Node, parent: Node, name: string, mode: number | undefined): Promise<Node> {
     const { dialect } = this.session;
     const uid = this.users.shared ? this.owners.uids.toServer(ctx.uid) : node.stat.uid;
     const foreign = uid !== node.stat.uid && ctx.uid !== this.users.owner;
     const cut = mode !== undefined && dialect.cutsModes && ((node.stat.mode ^ mode) & 0o777) !== 0;
     if (!foreign && !cut) return node;
     return this.counted(node, () =>
-      this.withFids(rest, [node], async (fid) => {
-        const { signal } = rest;
+      this.withFids(ctx, [node], async (fid) => {
+        const { signal } = ctx;
         if (cut) await dialect.change(fid, { mode: mode & 0o7777 }, signal).catch((error) => this.#leave(name, error));
         if (foreign) await this.change(fid, { uid, gid: this.groupIn(ctx, parent) }, signal);
         this.nodes.refresh(node, await dialect.stat(fid, signal));
@@ -171,9 +175,25 @@ export class Bridge {
     }
   }
 
-  /** The same caller for what follows a step that has had its effect: aborted only when he is being killed, and late. */
-  finishing({ unique, uid, gid, pid, signal }: RequestContext): RequestContext {
+  /** The same caller for what follows a step that has had its effect: his abort is heeded late. */
+  finishing({ unique, uid, gid, pid, signal }: RequestContext): RequestContext & { signal: Finishing } {
     return { unique, uid, gid, pid, signal: new Finishing(signal, this.flushTimeout) };
+  }
+
+  /**
+   * What follows a step that has had its effect. A caller that has given it up in the end gets ETIMEDOUT: EINTR would say
+   * that nothing has happened, and who asked again would hear that it is there already.
+   */
+  async finish<T>(ctx: RequestContext, work: (ctx: RequestContext) => T | Promise<T>): Promise<T> {
+    const rest = this.finishing(ctx);
+    try {
+      return await work(rest);
+    } catch (error) {
+      if (!rest.signal.aborted || !(error instanceof CancelledError)) throw error;
+      throw new ErrnoError(errno.ETIMEDOUT, 'done, but the server has not told the result');
+    } finally {
+      rest.signal.done();
+    }
   }
 
   /** dialect.change; with chown=ignore an owner that the server refuses is left out. */

@@ -2,7 +2,7 @@
 // the call ends with EINTR and does nothing more, after it the call is finished as if nobody had interrupted it. In both
 // ways in which a server may answer a Tflush: the request cancelled, or carried out after all.
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Abort } from '../../src/common/abort.ts';
 import type { FileHandle, NodeId } from '../../src/common/brand.ts';
 import { errno } from '../../src/common/errno.ts';
@@ -235,6 +235,129 @@ async function leaksNothing(): Promise<void> {
   expect(bridge.nodes.size).toBe(1);
   expect(bridge.handles.size).toBe(0);
 }
+
+/** What the server does to the flush of a request that it does not answer: answers it, or not that either. */
+type Manner = 'answered' | 'not answered';
+
+interface Left {
+  /** What the caller gets, undefined for success; `waiting` when he gets nothing. */
+  code: string | undefined;
+  /** What was done before, and what was never answered. */
+  steps: Message[];
+  held: Message;
+}
+
+/**
+ * Runs one operation on a server that never answers the `step`-th request, which interrupts the caller, and lets half a minute
+ * pass. Undefined when it has no such step.
+ */
+async function left(it: Case, step: number, manner: Manner): Promise<Left | undefined> {
+  const { ops, files } = at;
+  const prepared = await prepare(at);
+  const abort = new Abort();
+  const steps: Message[] = [];
+  let held: Message | undefined;
+  let flush: Message | undefined;
+  files.before = (message) => {
+    if (message.type === 'Tflush') {
+      if (message.oldtag !== held?.tag || manner === 'answered') return false;
+      flush = message;
+      return true;
+    }
+    if (message.type === 'Tclunk') return false;
+    if (steps.length === step && held === undefined) {
+      held = message;
+      abort.abort({ dying: false });
+      return true;
+    }
+    const refusal = it.refused?.[message.type];
+    if (refusal === undefined) steps.push(message);
+    else files.refuse(message, refusal);
+    return refusal !== undefined;
+  };
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
+  let code: string | undefined = 'waiting';
+  let result: unknown;
+  const running = Promise.resolve(it.run(ops, caller(abort), prepared)).then(
+    (value) => {
+      result = value;
+      code = undefined;
+    },
+    (error: { code: string }) => {
+      code = error.code;
+    },
+  );
+  for (let ms = 0; ms < 30_000 && code === 'waiting'; ms += 500) {
+    await turns(10);
+    if (code === 'waiting') vi.advanceTimersByTime(500);
+  }
+  vi.useRealTimers();
+  expect(code, `${it.name}: ${held?.type}`).not.toBe('waiting');
+  await running;
+  (result as { release?: () => void } | undefined)?.release?.();
+  files.before = undefined;
+  if (held !== undefined && at.client.error === undefined) {
+    // it does in the end: what was in quarantine is free
+    if (flush !== undefined) {
+      files.answer(held);
+      files.answer(flush);
+    }
+    const opened = result as { fh?: FileHandle } | undefined;
+    if (opened?.fh !== undefined) await ops.release(caller(), ROOT, opened.fh);
+    await ops.release(caller(), prepared.file, prepared.fh);
+    await ops.releasedir(caller(), prepared.dir, prepared.dh);
+    for (const id of [prepared.file, prepared.dir]) ops.forget(id, 1);
+    await turns(2);
+    await leaksNothing();
+  }
+  return held && { code, steps, held };
+}
+
+describe.each<Manner>(['answered', 'not answered'])('a step that is never answered and whose flush is %s', (manner) => {
+  test.each(cases)('leaves nobody waiting who was interrupted: $name', async (it) => {
+    for (let step = 0; ; step++) {
+      at.client.close();
+      at = await bridged();
+      const outcome = await left(it, step, manner);
+      if (outcome === undefined) break;
+      const { code, steps, held } = outcome;
+      const shown = `${steps.map(({ type }) => type).join(' ')} ${held.type}`;
+      const hasEffect = ({ type }: Message) => EFFECTS.has(type);
+      // what may have effects and is not known to be cancelled takes the connection along, and nothing else does
+      const known = !hasEffect(held) && held.type !== 'Txattrcreate';
+      const ends = held.type === 'Tremove' || (manner === 'not answered' && !known);
+      expect(at.client.error !== undefined, shown).toBe(ends);
+      if (at.client.error !== undefined) expect(code, shown).toBe('ERR_9P_PROTOCOL');
+      // done: the caller is not told that nothing has happened
+      else if (steps.some(hasEffect)) expect(['ETIMEDOUT', undefined], shown).toContain(code);
+      else expect(it.partial ? ['EINTR', undefined] : ['EINTR'], shown).toContain(code);
+    }
+  });
+});
+
+test('a change whose outcome is known does without the look at it', async () => {
+  const { ops, files } = at;
+  const { file, fh, dir, dh } = await prepare(at);
+  const abort = new Abort();
+  let held: Message | undefined;
+  files.before = (message) => {
+    if (message.type !== 'Tgetattr' || held !== undefined) return false;
+    held = message;
+    abort.abort({ dying: false });
+    return true;
+  };
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  const changing = Promise.resolve(ops.setattr(caller(abort), file, { mode: 0o600, size: 3 }));
+  await turns(10);
+  vi.advanceTimersByTime(at.bridge.flushTimeout);
+  // the kernel asks for the rest, the times and the blocks, as soon as it needs it
+  expect(await changing).toMatchObject({ attr: { size: 3, mode: 0o100600 }, attrTtl: 0 });
+  vi.useRealTimers();
+  files.before = undefined;
+  await ops.release(caller(), file, fh);
+  await ops.releasedir(caller(), dir, dh);
+  await leaksNothing();
+});
 
 describe('a write of several messages', () => {
   test('that is interrupted says how much is written, and EINTR when that is nothing', async () => {

@@ -68,8 +68,14 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
       if (!isRefusal(error) || eased === undefined) throw error;
       await apply(ctx, node, open, eased);
     }
-    // the change has happened: what follows is not aborted, or it would be reported as undone
-    await fs.stat(fs.finishing(ctx), node, open);
+    try {
+      await fs.finish(ctx, (rest) => fs.stat(rest, node, open));
+    } catch (error) {
+      if (!isErrno(error, errno.ETIMEDOUT)) throw error;
+      // the change has happened, and is known; whatever came with it the kernel asks for when it needs it
+      node.stat = changed(node.stat, change);
+      return { ...fs.attrReply(node), attrTtl: 0 };
+    }
     return fs.attrReply(node);
   }
 
@@ -106,7 +112,7 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
   };
 }
 
-function changed(stat: FileStat, { mode, uid, gid, atime, mtime }: StatChange): FileStat {
+function changed(stat: FileStat, { mode, uid, gid, size, atime, mtime }: StatChange): FileStat {
   const now = { sec: Math.floor(Date.now() / 1000), nsec: (Date.now() % 1000) * 1_000_000 };
   const time = (asked: StatChange['atime'], sec: number, nsec: number) =>
     asked === undefined ? { sec, nsec } : asked === 'now' ? now : asked;
@@ -115,6 +121,7 @@ function changed(stat: FileStat, { mode, uid, gid, atime, mtime }: StatChange): 
   return {
     ...stat,
     mode: mode === undefined ? stat.mode : (stat.mode & S_IFMT) | mode,
+    size: size ?? stat.size,
     uid: uid ?? stat.uid,
     gid: gid ?? stat.gid,
     atime: a.sec,

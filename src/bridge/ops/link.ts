@@ -16,7 +16,7 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       await fs.withFids(ctx, [parent, node], (dir, file) => dialect.link(dir, file, newName, ctx.signal));
       // both names are the same file from here on, which the old count of links would not show
       node.stat = { ...node.stat, nlink: node.stat.nlink + 1 };
-      return fs.entry(await fs.look(fs.finishing(ctx), parent, newName, node));
+      return fs.entry(await fs.finish(ctx, (rest) => fs.look(rest, parent, newName, node)));
     },
 
     async symlink(ctx, parentId, name, target) {

@@ -76,13 +76,12 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
       const wanted = { kind: type, start, end, procId, clientId };
       const at = of(ctx, file.node);
       try {
-        // what is under way goes on without who is being killed, as at his close
-        const { signal: rest } = fs.finishing(ctx);
-        if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), rest);
+        // what is given back is under way, and goes on without who has waited long enough, as at his close
+        if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), fs.finishing(ctx).signal);
         owner.nodes.add(file.node);
         for (let ms = FIRST_PAUSE; ; ) {
           const { changed } = at;
-          const answer = await unlessAborted(at.take(wanted, file, ctx.signal), rest);
+          const answer = await at.take(wanted, file, ctx.signal);
           if (answer === 'granted') return undefined;
           if (!wait) throw new ErrnoError(errno.EAGAIN);
           if (answer === 'here') {

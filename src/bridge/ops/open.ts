@@ -102,13 +102,14 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       try {
         const kept = (await modeIn(fs, ctx, parent, mode, umask)) & 0o7777;
         await dialect.create(fid, name, plan.serverFlags, kept, fs.groupIn(ctx, parent), ctx.signal);
-        // it exists and is open: from here on nothing aborts
+        // it exists and is open: from here on it is finished
         const node = await fs.lookAtMade(ctx, parent, name, kept);
-        if (killSuidGid) await fs.counted(node, () => fs.clearPrivileges(node, fid, fs.finishing(ctx).signal));
+        const finish = <T>(work: (rest: RequestContext) => Promise<T>) => fs.counted(node, () => fs.finish(ctx, work));
+        if (killSuidGid) await finish(({ signal }) => fs.clearPrivileges(node, fid, signal));
         node.pagesOf = node.stat;
         node.plain = true;
         const entry = fs.entry(node);
-        const handle = await fs.counted(node, () => keep(fs.finishing(ctx), fid, node, plan));
+        const handle = await finish((rest) => keep(rest, fid, node, plan));
         return { entry, fh: fs.handles.add(handle), flags: plan.kernelFlags };
       } catch (error) {
         calls.clunk(fid);

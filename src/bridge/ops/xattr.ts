@@ -99,8 +99,8 @@ export function xattrOps(
         const sent = maps && isAcl(name) ? mapAcl(value, uids.toServer, gids.toServer) : value;
         await fs.withFids(ctx, [node], async (fid) => {
           await dialect.setxattr(fid, name, sent, flags, ctx.signal);
-          // the ACL is set: what belongs to it is not aborted
-          if (killSgid === true) await fs.clearSgid(node, fid, fs.finishing(ctx).signal);
+          // the ACL is set, and this belongs to it
+          if (killSgid === true) await fs.finish(ctx, ({ signal }) => fs.clearSgid(node, fid, signal));
         });
       });
     },

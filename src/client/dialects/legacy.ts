@@ -224,7 +224,8 @@ export class Legacy implements Dialect {
       try {
         await this.#rename(fid, name, rest);
       } catch (error) {
-        await this.#rename(there, name, rest);
+        // also where he has waited long enough for the rename
+        await this.#rename(there, name, rest && new Finishing(rest, this.calls.connection.flushTimeout));
         throw error;
       }
       await this.calls.remove(there, rest);

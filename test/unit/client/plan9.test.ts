@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Accounts } from '../../../src/client/accounts.ts';
 import type { Connection } from '../../../src/client/connection.ts';
 import type { Dialect } from '../../../src/client/dialects/dialect.ts';
@@ -56,7 +56,10 @@ const file: Stat = {
   nMuid: NONUNAME,
 };
 
-afterEach(() => expectNothingAfterEnd(client));
+afterEach(async () => {
+  vi.useRealTimers();
+  await expectNothingAfterEnd(client);
+});
 
 /** The server's answer to the next Tstat. */
 const shows = (stat: Partial<Stat>) => server.serve('Tstat', 'Rstat', { stat: { ...file, ...stat } });
@@ -210,8 +213,8 @@ describe.each<Version>(['9P2000.u', '9P2000'])('%s', (version) => {
   describe('rename over a file, which the server refuses to replace', () => {
     const named = (path: bigint, type = 0) => server.serve('Twalk', 'Rwalk', { qids: [{ ...qid, path, type }] });
 
-    async function begun(type = 0, target = type): Promise<{ end: Promise<string> }> {
-      const end = endOf(dialect.rename(root, 'a', root, 'b'));
+    async function begun(type = 0, target = type, signal?: Abort): Promise<{ end: Promise<string> }> {
+      const end = endOf(dialect.rename(root, 'a', root, 'b', signal));
       await named(10n, type);
       await server.serve('Twstat', 'Rerror', refuses('file already exists', errno.EEXIST));
       await named(11n, target);
@@ -239,6 +242,26 @@ describe.each<Version>(['9P2000.u', '9P2000'])('%s', (version) => {
       await clunks();
       await clunks();
       expect(await end).toBe('EACCES');
+      await expectIdle(client, 1);
+    });
+
+    test('is not aborted in the middle, but given up in the end, and then puts it back as well', async () => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+      const abort = new Abort();
+      const { end } = await begun(0, 0, abort);
+      const aside = await wstats();
+      const { tag } = await server.next('Twstat');
+      abort.abort({ dying: false });
+      vi.advanceTimersByTime(client.flushTimeout - 1);
+      await server.quiet();
+      vi.advanceTimersByTime(1);
+      expect((await server.serve('Tflush', 'Rflush', {})).oldtag).toBe(tag);
+      const back = await wstats();
+      expect({ fid: back.fid, name: back.stat.name }).toEqual({ fid: aside.fid, name: 'b' });
+      await clunks();
+      await clunks();
+      // as if it had never begun
+      expect(await end).toBe('EINTR');
       await expectIdle(client, 1);
     });
 

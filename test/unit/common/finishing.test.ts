@@ -1,7 +1,7 @@
-// The signal of what has to be finished: heeds no abort but that of a caller who dies, and him late.
+// The signal of what has to be finished: heeds the abort of its caller late.
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Abort, type AbortReason, isDying } from '../../../src/common/abort.ts';
+import { Abort, isDying } from '../../../src/common/abort.ts';
 import { Finishing } from '../../../src/common/finishing.ts';
 
 const MS = 1000;
@@ -13,19 +13,22 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a caller that is interrupted is waited with', () => {
-  const caller = new Abort();
-  const rest = new Finishing(caller, MS);
-  caller.abort({ dying: false });
+test('nobody is hurried who was not interrupted', () => {
+  const rest = new Finishing(new Abort(), MS);
   vi.advanceTimersByTime(100 * MS);
   expect(rest.aborted).toBe(false);
 });
 
-test.each(['before', 'after'] as const)('a caller that was killed %s it began has so long and no longer', (when) => {
+test.each([
+  ['interrupted', 'before', false],
+  ['interrupted', 'after', false],
+  ['killed', 'before', true],
+  ['killed', 'after', true],
+] as const)('a caller that was %s %s it began waits so long and no longer', (_how, when, dying) => {
   const caller = new Abort();
-  if (when === 'before') caller.abort({ dying: true });
+  if (when === 'before') caller.abort({ dying });
   const rest = new Finishing(caller, MS);
-  if (when === 'after') caller.abort({ dying: true });
+  if (when === 'after') caller.abort({ dying });
   vi.advanceTimersByTime(MS - 1);
   expect(rest.aborted).toBe(false);
   vi.advanceTimersByTime(1);
@@ -33,18 +36,16 @@ test.each(['before', 'after'] as const)('a caller that was killed %s it began ha
   expect(isDying(rest)).toBe(true);
 });
 
-test('a caller that is killed after it was interrupted has so long from then on', () => {
+test('what undoes the rest has as long again', () => {
   const caller = new Abort();
-  const reason: { -readonly [K in keyof AbortReason]: AbortReason[K] } = { dying: false };
   const rest = new Finishing(caller, MS);
-  caller.abort(reason);
-  vi.advanceTimersByTime(10 * MS);
-  reason.dying = true;
-  reason.onDying?.();
+  caller.abort();
+  vi.advanceTimersByTime(MS);
+  const undoing = new Finishing(rest, MS);
   vi.advanceTimersByTime(MS - 1);
-  expect(rest.aborted).toBe(false);
+  expect([rest.aborted, undoing.aborted]).toEqual([true, false]);
   vi.advanceTimersByTime(1);
-  expect(rest.aborted).toBe(true);
+  expect(undoing.aborted).toBe(true);
 });
 
 test('one that is done with leaves no listener and no timer', () => {
