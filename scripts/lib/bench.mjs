@@ -7,66 +7,41 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { median, say } from './figures.mjs';
-import { bindfs, custom, ninefs, sshfs, unmount, usage } from './peers.mjs';
-
-const HELP = `usage: scripts/bench [options]
-       scripts/bench --pool [options]         receive memory under 64 readers, and 64 interrupts with none left
-       scripts/bench --cancel-cost [options]  what cancellation costs where nothing is cancelled
-
-  --peer NAME=COMMAND  measure another mount too; {dir} and {mnt} stand for the directory and the mountpoint
-  --only NAME,...      these peers only
-  --cache MODE         the cache mode of ninefs (default auto)
-  --scale N            divide all sizes by N, for a quick look
-  --rounds N           do it all N times and show the median (default 1)
-  --json               the figures as JSON`;
+import { median, say, scaled, verdict } from './figures.mjs';
+import { options } from './options.mjs';
+import { unmount, usage } from './peers.mjs';
 
 const WORKLOAD = fileURLToPath(new URL('workload.py', import.meta.url));
 const RAW = fileURLToPath(new URL('rawclient.mjs', import.meta.url));
 /** Bound of one piece of work, seconds. */
 const PATIENCE = 300;
 
-const { values } = parseArgs({
-  options: {
-    pool: { type: 'boolean', default: false },
-    'cancel-cost': { type: 'boolean', default: false },
-    peer: { type: 'string', multiple: true, default: [] },
-    only: { type: 'string' },
-    cache: { type: 'string', default: 'auto' },
-    scale: { type: 'string', default: '1' },
-    rounds: { type: 'string', default: '1' },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
-if (values.help) {
-  console.log(HELP);
-  process.exit(0);
-}
-const scale = Number(values.scale);
-const special = values.pool ? './pool.mjs' : values['cancel-cost'] ? './cancel.mjs' : undefined;
+const { special, peers: asked, scale, rounds: times, json } = options();
 if (special !== undefined) {
   const { run } = await import(special);
-  const { rounds, json } = values;
-  process.exit(await run({ scale, rounds: Number(rounds), json }));
+  process.exit(await run({ scale, rounds: times, json }));
 }
+
+const MIB = scaled(512, scale);
+const FILES = scaled(2000, scale);
+const ENTRIES = scaled(10_000, scale);
+const GETATTRS = scaled(5000, scale);
 
 /** What is measured: `cold` mounts afresh first. In this order each finds what an earlier one made. */
 const WORK = [
-  { name: 'seqwrite', title: `write ${512 / scale} MiB`, cold: true, mib: 512 / scale },
-  { name: 'seqread', title: `read ${512 / scale} MiB cold`, cold: true, mib: 512 / scale },
-  { name: 'randread', title: '4 KiB random reads', cold: true, count: 4096 / scale },
-  { name: 'readers', title: '16 readers of 1 MiB', cold: true, mib: 512 / scale },
-  { name: 'create', title: `create ${2000 / scale} files`, cold: false, count: 2000 / scale },
-  { name: 'stat', title: `stat ${2000 / scale} files cold`, cold: true, count: 2000 / scale },
-  { name: 'readsmall', title: `read ${2000 / scale} files cold`, cold: true, count: 2000 / scale },
-  { name: 'unlink', title: `unlink ${2000 / scale} files`, cold: false, count: 2000 / scale },
-  { name: 'lsl', title: `ls -l of ${10000 / scale}, cold`, cold: true, count: 10000 / scale },
+  { name: 'seqwrite', title: `write ${MIB} MiB`, cold: true, mib: MIB },
+  { name: 'seqread', title: `read ${MIB} MiB cold`, cold: true, mib: MIB },
+  { name: 'randread', title: '4 KiB random reads', cold: true, count: scaled(4096, scale) },
+  { name: 'readers', title: '16 readers of 1 MiB', cold: true, mib: MIB },
+  { name: 'create', title: `create ${FILES} files`, cold: false, count: FILES },
+  { name: 'stat', title: `stat ${FILES} files cold`, cold: true, count: FILES },
+  { name: 'readsmall', title: `read ${FILES} files cold`, cold: true, count: FILES },
+  { name: 'unlink', title: `unlink ${FILES} files`, cold: false, count: FILES },
+  { name: 'lsl', title: `ls -l of ${ENTRIES}, cold`, cold: true, count: ENTRIES },
   { name: 'gitclone', title: 'git clone', cold: true },
   { name: 'gitstatus', title: 'git status cold', cold: true },
-  { name: 'getattr_forced', title: 'forced getattr', cold: false, count: 5000 / scale },
+  { name: 'getattr_forced', title: 'forced getattr', cold: false, count: GETATTRS },
 ];
 
 function sh(command, cwd) {
@@ -77,11 +52,11 @@ function sh(command, cwd) {
 /** What is there before the clock starts: a directory of many names and a repository to clone. */
 function prepare(dir) {
   mkdirSync(join(dir, 'many'));
-  for (let i = 0; i < 10000 / scale; i++) writeFileSync(join(dir, 'many', `entry-${i}`), '');
+  for (let i = 0; i < ENTRIES; i++) writeFileSync(join(dir, 'many', `entry-${i}`), '');
   mkdirSync(join(dir, 'origin'));
   for (let d = 0; d < 50; d++) {
     mkdirSync(join(dir, 'origin', `d${d}`));
-    for (let f = 0; f < 40 / scale; f++)
+    for (let f = 0; f < scaled(40, scale); f++)
       writeFileSync(join(dir, 'origin', `d${d}`, `f${f}`), `file ${d} ${f}\n`.repeat(50));
   }
   sh(
@@ -123,7 +98,7 @@ async function measure(peer, base) {
       say(`${peer.name}: ${name} ${seconds.toFixed(3)} s`);
     }
     if (started.address !== undefined) {
-      const raw = spawnSync(process.execPath, [RAW, started.address, 'big', String(5000 / scale)], {
+      const raw = spawnSync(process.execPath, [RAW, started.address, 'big', String(GETATTRS)], {
         encoding: 'utf8',
         timeout: PATIENCE * 1000,
       });
@@ -155,26 +130,23 @@ function show({ seconds, cpu, rss }, { mib, count }) {
 
 function targets(figures) {
   const { raw, getattr_forced, seqread, readers } = figures;
-  const getattr = getattr_forced.seconds / (5000 / scale) / raw.one;
-  const read = ((512 / scale) * 2 ** 20) / seqread.seconds / raw.rate;
-  const line = (ok, text) => `${ok ? 'met   ' : 'MISSED'}  ${text}`;
+  const getattr = getattr_forced.seconds / GETATTRS / raw.one;
+  const read = (MIB * 2 ** 20) / seqread.seconds / raw.rate;
   return [
-    line(getattr <= 2.5, `a forced getattr takes ${getattr.toFixed(2)} times the raw client's (at most 2.5)`),
-    line(read >= 0.25, `a cold sequential read has ${read.toFixed(2)} of the raw client's rate (at least 0.25)`),
-    line(readers.rss < 200, `peak RSS with 16 readers of 1 MiB: ${readers.rss.toFixed(0)} MiB (below 200)`),
+    verdict(getattr <= 2.5, `a forced getattr takes ${getattr.toFixed(2)} times the raw client's (at most 2.5)`),
+    verdict(read >= 0.25, `a cold sequential read has ${read.toFixed(2)} of the raw client's rate (at least 0.25)`),
+    verdict(readers.rss < 200, `peak RSS with 16 readers of 1 MiB: ${readers.rss.toFixed(0)} MiB (below 200)`),
   ];
 }
 
-const all = [ninefs('ninefs', ['-o', `cache=${values.cache}`]), sshfs, bindfs, ...values.peer.map(custom)];
-const chosen = all.filter((peer) => values.only === undefined || values.only.split(',').includes(peer.name));
-const peers = chosen.filter((peer) => {
+const peers = asked.filter((peer) => {
   if (peer.missing?.()) say(`${peer.name} is not installed: left out`);
   return !peer.missing?.();
 });
 const base = mkdtempSync(join(tmpdir(), 'ninefs-bench-'));
 const rounds = Object.fromEntries(peers.map((peer) => [peer.name, []]));
 try {
-  for (let round = 0; round < Number(values.rounds); round++) {
+  for (let round = 0; round < times; round++) {
     for (const peer of peers) {
       const here = join(base, String(round));
       mkdirSync(here, { recursive: true });
@@ -185,7 +157,7 @@ try {
   rmSync(base, { recursive: true, force: true });
 }
 const figures = Object.fromEntries(Object.entries(rounds).map(([name, list]) => [name, medians(list)]));
-if (values.json) console.log(JSON.stringify(figures, undefined, 2));
+if (json) console.log(JSON.stringify(figures, undefined, 2));
 else {
   const table = new Table({ head: ['', ...peers.map((peer) => peer.name)], style: { head: [], border: [] } });
   for (const each of WORK) table.push([each.title, ...peers.map((peer) => show(figures[peer.name][each.name], each))]);

@@ -11,3 +11,6 @@ export function quantile(numbers, part) {
 }
 
 export const median = (numbers) => quantile(numbers, 0.5);
+
+/** So many of them at this scale. */
+export const scaled = (count, scale) => Math.max(1, Math.floor(count / scale));

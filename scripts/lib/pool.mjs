@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
-import { median, say, verdict } from './figures.mjs';
+import { median, say, scaled, verdict } from './figures.mjs';
 import { ninefs, unmount, usage } from './peers.mjs';
 
 const WORKLOAD = fileURLToPath(new URL('workload.py', import.meta.url));
@@ -105,7 +105,7 @@ async function measure({ scale, rounds }) {
   try {
     const dir = join(base, 'export');
     mkdirSync(dir);
-    fill(join(dir, 'big'), 512 / scale);
+    fill(join(dir, 'big'), scaled(512, scale));
     const server = await peer.start(dir);
     try {
       for (let round = 0; round < rounds; round++)
@@ -126,7 +126,7 @@ async function measure({ scale, rounds }) {
   return {
     readers: CAPS.map((cap) => ({
       cap,
-      rate: 512 / scale / median(readers[cap].map(({ seconds }) => seconds)),
+      rate: scaled(512, scale) / median(readers[cap].map(({ seconds }) => seconds)),
       cpu: median(readers[cap].map(({ cpu }) => cpu)),
       most: most(readers[cap], 'most'),
       rss: most(readers[cap], 'rss'),

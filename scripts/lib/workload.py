@@ -13,7 +13,7 @@ import time
 
 MIB = 1 << 20
 SCALE = int(sys.argv[3]) if len(sys.argv) > 3 else 1
-BIG = 512 * MIB // SCALE
+BIG = 512 // SCALE * MIB
 FILES = 2000 // SCALE
 ENTRIES = 10000 // SCALE
 READS = 4096 // SCALE
@@ -54,9 +54,10 @@ def readers(count=16):
     def part(number):
         fd = os.open('big', os.O_RDONLY)
         share = BIG // count
-        buffer = bytearray(MIB)
-        for at in range(number * share, (number + 1) * share, MIB):
-            read.append(os.preadv(fd, [buffer], at))
+        buffer = memoryview(bytearray(MIB))
+        end = (number + 1) * share
+        for at in range(number * share, end, MIB):
+            read.append(os.preadv(fd, [buffer[: end - at]], at))
         os.close(fd)
     threads = [threading.Thread(target=part, args=(i,)) for i in range(count)]
     for thread in threads:
