@@ -41,7 +41,7 @@ stop_service() {
 
 # Installs packages (PACKAGE=PROBE ...). Fails when it cannot, and says what is missing.
 install_packages() {
-  local missing
+  local missing log
   missing=$(missing_packages "$@")
   [ -n "$missing" ] || return 0
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -50,14 +50,15 @@ install_packages() {
   fi
   say "installing $missing"
   export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp "${TMPDIR:-/tmp}/ninefs-apt-XXXXXX")
   # shellcheck disable=SC2086 # the list is words
-  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >/tmp/ninefs-apt.$$ 2>&1 || {
-    tail -n 20 /tmp/ninefs-apt.$$ >&2
-    rm -f /tmp/ninefs-apt.$$
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1 || {
+    tail -n 20 "$log" >&2
+    rm -f "$log"
     say "apt-get could not install: $missing" >&2
     return 1
   }
-  rm -f /tmp/ninefs-apt.$$
+  rm -f "$log"
   case " $missing" in *' diod '*) stop_service diod ;; esac
   case " $missing" in *' nfs-ganesha '*) stop_service nfs-ganesha rpcbind ;; esac
 }

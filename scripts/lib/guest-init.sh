@@ -29,7 +29,7 @@ attach() { # PORT CACHE
 }
 
 works() {
-  mkdir "/mnt/$dialect-$2" && cd "/mnt/$dialect-$2" || return
+  mkdir "/mnt/$dialect-$2" && cd "/mnt/$dialect-$2" || { echo "failed $where mkdir"; return; }
   try write 'echo hello > f && [ "$(cat f)" = hello ]'
   try append 'echo more >> f && [ "$(wc -l < f)" = 2 ] && [ "$(stat -c %s f)" = 11 ]'
   try chmod 'chmod 640 f && [ "$(stat -c %a f)" = 640 ]'
