@@ -11,11 +11,12 @@ export class Replacing {
   during(parent: Node, name: string, work: () => Promise<void>): Promise<void> {
     const names = this.#ends.get(parent) ?? new Map<string, Promise<void>>();
     this.#ends.set(parent, names);
-    const working = work().finally(() => {
+    const working = work();
+    // who waits wants to know that all of it is over, not how
+    const end = Promise.allSettled([names.get(name), working]).then(() => {
       if (names.get(name) === end) names.delete(name);
       if (names.size === 0) this.#ends.delete(parent);
     });
-    const end = working.catch(() => {}); // who waits wants to know that it is over, not how
     names.set(name, end);
     return working;
   }
