@@ -1,6 +1,6 @@
 // One transport, one negotiated version and msize, and the receive loop between the transport and the requests.
 // Guarantees: it ends once, for one reason, which every request then gets; nothing is received after that.
-// A connection is never re-negotiated: a lost one is replaced by another (session.ts).
+// A connection is never re-negotiated, and one that has ended does not come back.
 
 import type { AbortSignalLike } from '../common/abort.ts';
 import { BufferPool, slabSize } from '../common/bufpool.ts';

@@ -1,5 +1,5 @@
 // A client's session with one server: a connection, the dialect spoken on it, and how both came about.
-// The one thing that src/bridge and users of the library hold; what replaces a lost connection will live here.
+// The one thing that src/bridge and users of the library hold. It ends with its connection.
 
 import type { AbortSignalLike } from '../common/abort.ts';
 import type { Logger } from '../common/log.ts';

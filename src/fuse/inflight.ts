@@ -3,13 +3,15 @@
 // to be over is bounded.
 // Must not answer: session.ts does.
 
+import { type Deferred, deferred, within } from '../common/deadline.ts';
 import type { FuseRequest } from './request.ts';
 import type { Slabs } from './slabs.ts';
 
 export class InFlight {
   readonly #byUnique = new Map<number, FuseRequest>();
   readonly #slabs: Slabs;
-  #whenIdle: (() => void) | undefined;
+  /** Settles when nothing is left; there while somebody waits for that. */
+  #quiet: Deferred<void> | undefined;
 
   constructor(slabs: Slabs) {
     this.#slabs = slabs;
@@ -35,7 +37,8 @@ export class InFlight {
     }
     const running = request.running;
     if (running) request.answered();
-    if (this.#byUnique.delete(request.unique) && this.#byUnique.size === 0) this.#whenIdle?.();
+    this.#byUnique.delete(request.unique);
+    this.#tell();
     return running;
   }
 
@@ -48,16 +51,16 @@ export class InFlight {
   }
 
   /** Until nothing is left, at most `ms`. */
-  idle(ms: number): Promise<void> {
-    if (this.#byUnique.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#whenIdle = () => {
-        clearTimeout(timer);
-        this.#whenIdle = undefined;
-        resolve();
-      };
-    });
+  async idle(ms: number): Promise<void> {
+    if (this.#byUnique.size === 0) return;
+    this.#quiet ??= deferred();
+    await within(this.#quiet.promise, ms, () => {});
+  }
+
+  #tell(): void {
+    if (this.#quiet === undefined || this.#byUnique.size > 0) return;
+    this.#quiet.resolve();
+    this.#quiet = undefined;
   }
 
   /** Marks what is left as answered and forgets it; `answer` may still do so. What they settle with comes late. */
@@ -67,5 +70,6 @@ export class InFlight {
       answer(request);
     }
     this.#byUnique.clear();
+    this.#tell();
   }
 }
