@@ -252,7 +252,7 @@ export class Requests {
       this.#late(request, type);
       return;
     }
-    if (failed) request.reject(this.#refusal(request, message));
+    if (failed) this.#refuse(request, this.#refusal(request, message));
     else request.resolve(message);
     if (request.state !== 'flushing') {
       this.#over(request);
@@ -272,6 +272,15 @@ export class Requests {
     }
     this.#wire.logger.warn({ tag, op: name, errno: ecode }, 'an error with a number that is no errno: EPROTO');
     return new ErrnoError(errno.EPROTO, `${name} answered by errno ${ecode}`);
+  }
+
+  /**
+   * An old mistake of servers: what is flushed fails with EINTR before its Rflush comes, which should have been all. That is
+   * no outcome of the call's, but how it was cancelled.
+   */
+  #refuse(request: Request, error: ErrnoError): void {
+    if (request.state === 'flushing' && error.errno === errno.EINTR) this.#flushes.cancel(request);
+    else request.reject(error);
   }
 
   /** A reply whose caller has been released, or the second reply to one request. */
