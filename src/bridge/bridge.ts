@@ -198,14 +198,19 @@ export class Bridge {
 
   /** dialect.change; with chown=ignore an owner that the server refuses is left out. */
   async change(fid: Fid, change: StatChange, signal?: AbortSignalLike): Promise<void> {
-    const { dialect } = this.session;
-    try {
-      await dialect.change(fid, change, signal);
-    } catch (error) {
-      const { uid, gid, ...rest } = change;
-      if (!this.owners.chownIgnored || (uid === undefined && gid === undefined) || !isRefusal(error)) throw error;
-      if (Object.keys(rest).length > 0) await dialect.change(fid, rest, signal);
+    const { dialect, connection } = this.session;
+    const { uid, gid, ...rest } = change;
+    if (!this.owners.chownIgnored || (uid === undefined && gid === undefined)) {
+      return dialect.change(fid, change, signal);
     }
+    await connection.fids.during([fid], async () => {
+      try {
+        await dialect.change(fid, change, signal);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        if (Object.keys(rest).length > 0) await dialect.change(fid, rest, signal);
+      }
+    });
   }
 
   /** It was made, and is as the server wants it. */

@@ -98,6 +98,16 @@ export class Fids {
     }
   }
 
+  /** For work that names them in several requests: their owner may be done with them between two. */
+  async during<T>(fids: readonly Fid[], work: () => Promise<T>): Promise<T> {
+    this.hold(fids);
+    try {
+      return await work();
+    } finally {
+      this.drop(fids);
+    }
+  }
+
   /** The owner is done with it: Tclunk leaves now, or when the last request that names it is over. */
   close(fid: Fid): void {
     if (!this.#retire(fid)) return;

@@ -139,6 +139,28 @@ test('a file is walked to anew where its directory gets another name while it is
   await expectIdle(it.client, 1);
 });
 
+test('what takes two requests on a fid goes on where a lookup gets the file another one between them', async () => {
+  Object.assign(it.bridge.owners, { chownIgnored: true });
+  let asked = 0;
+  it.files.before = (message) => {
+    if (message.type !== 'Tsetattr') return before(message);
+    asked++;
+    if (held !== undefined) return false;
+    held = message;
+    return true;
+  };
+  const changing = it.ops.setattr(caller(), file, { uid: 7, mode: 0o600 });
+  await until('the first request', () => held !== undefined);
+  await it.ops.lookup(caller(), ROOT, 'now');
+  await turn();
+  if (held !== undefined) it.files.refuse(held, errno.EPERM);
+  await expect(changing).resolves.toMatchObject({ attr: { size: 100_000 } });
+  expect(asked).toBe(2);
+  it.ops.forget(file, 2);
+  await until('nothing is left of it', () => it.files.fids === 1);
+  await expectIdle(it.client, 1);
+});
+
 test('a listing that is older than the end of a hidden file does not show it', async () => {
   const { entry, fh } = await it.ops.create(caller(), ROOT, 'new', OPEN.RDWR, 0o644, 0, false);
   await it.ops.unlink(caller(), ROOT, 'new');

@@ -75,9 +75,10 @@ export class Legacy implements Dialect {
   }
 
   async change(fid: Fid, change: StatChange, signal?: AbortSignalLike): Promise<void> {
-    let dm = 0;
-    if (change.mode !== undefined) dm = this.#modes.get(fid) ?? (await this.look(fid, signal)).mode;
-    await this.calls.wstat(fid, toWstat(change, dm, this.#extended, this.#accounts), signal);
+    const wstat = (dm: number) => this.calls.wstat(fid, toWstat(change, dm, this.#extended, this.#accounts), signal);
+    const dm = change.mode === undefined ? 0 : this.#modes.get(fid);
+    if (dm !== undefined) return wstat(dm);
+    await this.calls.connection.fids.during([fid], async () => wstat((await this.look(fid, signal)).mode));
   }
 
   /** There is no such message. */
