@@ -19,7 +19,7 @@ test.skipIf(missing !== null || !existsSync('/dev/fuse'))('diod', () =>
     const diod = await startDiod(exported);
     const trace = start(['trace', diod.address, '--listen', 'tcp!127.0.0.1!0']);
     try {
-      const [, address = ''] = await trace.output(/^listening on (.*)$/m);
+      const [, address = ''] = await trace.output(/^listening on (.*)\n/m);
       expect(await ninefs(['mount', address, mountpoint, '-o', `aname=${exported}`])).toMatchObject({ code: 0 });
       const script = `cd ${mountpoint} && mkdir d && seq 1 20000 > d/f && mv d/f d/g && ls -l d && wc -l < d/g`;
       expect((await shell(script)).stdout).toMatch(/ g\n20000\n$/);

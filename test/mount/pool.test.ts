@@ -165,7 +165,11 @@ test.skipIf(whyNoMounts() !== undefined)('a mount that ends tells its log what i
       expect((await ninefs(['mount', server.address, mountpoint, '-o', options])).stderr).toBe('');
       await output(`cat ${mountpoint}/hang.txt`);
       expect((await ninefs(['umount', mountpoint])).stderr).toBe('');
-      const ended = async () => (await readFile(log, 'utf8')).split('\n').find((line) => /"mount ended"/.test(line));
+      const ended = async () =>
+        (await readFile(log, 'utf8'))
+          .split('\n')
+          .slice(0, -1)
+          .find((line) => /"mount ended"/.test(line));
       await until('the mount has said so', async () => (await ended()) !== undefined);
       const { client } = JSON.parse((await ended()) ?? '') as { client: object };
       const pool = { capacity: 2 * 1024 * 1024, inUse: 0, waits: 0, waiting: 0 };

@@ -25,7 +25,7 @@ function traced(tree: string, flags: readonly string[], options: string, body: (
     const server = await startServer(tree);
     const trace = start(['trace', server.address, '--listen', 'tcp!127.0.0.1!0', ...flags]);
     try {
-      const [, address = ''] = await trace.output(/^listening on (.*)$/m);
+      const [, address = ''] = await trace.output(/^listening on (.*)\n/m);
       const mounted = await ninefs(['mount', address, mountpoint, '-o', options]);
       expect(mounted).toMatchObject({ code: 0, stderr: '' });
       await body({ mountpoint, trace });

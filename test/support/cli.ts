@@ -126,7 +126,7 @@ export async function startServer(
   args: readonly string[] = ['--listen', 'tcp!127.0.0.1!0'],
 ): Promise<Cli & { address: string }> {
   const server = new Cli(['serve', tree, ...args]);
-  const [, address = ''] = await server.output(/^listening on (.*)$/m).catch(async (error: unknown) => {
+  const [, address = ''] = await server.output(/^listening on (.*)\n/m).catch(async (error: unknown) => {
     await server.kill();
     throw error;
   });
