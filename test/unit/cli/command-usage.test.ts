@@ -106,6 +106,22 @@ describe('help', () => {
       expect(stdout).toContain(text);
   });
 
+  test('and every flag in it is in the README, by its long name or its short one', async () => {
+    const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8');
+    for (const command of [[], ['mount'], ['umount'], ['serve'], ['check'], ['trace']]) {
+      const { stdout } = await ninefs([...command, '--help']);
+      const flags = [...stdout.matchAll(/^ {2}(?:(-\w), )?(--[a-z-]+)/gm)];
+      expect(flags.length, command[0]).toBeGreaterThan(2);
+      const missing = flags.filter(
+        ([, short = '-', long]) => !new RegExp(`(?<![\\w-])(?:${short}|${long})(?![\\w-])`).test(readme),
+      );
+      expect(
+        missing.map(([, , long]) => long),
+        command[0],
+      ).toEqual([]);
+    }
+  });
+
   test('no sub-command at all is wrong usage, and shows the help', async () => {
     const { code, stderr } = await ninefs([]);
     expect(code).toBe(2);
