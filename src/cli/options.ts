@@ -132,7 +132,7 @@ export const options: readonly Option[] = [
     },
     (version) => (versionOf(version) === undefined ? 'it takes auto, 9p2000.L, 9p2000.u or 9p2000' : undefined),
   ),
-  number('msize', 'bytes', [MIN_MSIZE, 64 * MIB], 'largest 9P message, k and m allowed (default 1m + 24)', (to, bytes) => {
+  number('msize', 'bytes', [MIN_MSIZE, 64 * MIB], 'largest message, k and m allowed (default 1m + 24)', (to, bytes) => {
     to.settings.msize = bytes;
   }),
   number('port', 'number', [1, 65535], 'TCP port, for a source without one (default 564)', (to, port) => {
