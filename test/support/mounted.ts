@@ -36,11 +36,16 @@ async function over(stats: () => MountStats | Promise<MountStats>, kernel: Conne
 export async function nothingLeft(stats: () => MountStats | Promise<MountStats>, kernel: Connection): Promise<void> {
   // the kernel's own references to what it has cached; releases and forgets come after it, in their own time
   if (process.getuid?.() === 0) {
-    await until('the kernel to forget every file', async () => {
-      await writeFile('/proc/sys/vm/drop_caches', '2');
-      const { nodes, handles } = await stats();
-      return nodes === 1 && handles === 0;
-    });
+    let left = '';
+    await until(
+      () => `the kernel to forget every file: ${left}`,
+      async () => {
+        await writeFile('/proc/sys/vm/drop_caches', '2');
+        const { nodes, handles } = await stats();
+        left = `${nodes - 1} files known, ${handles} open`;
+        return nodes === 1 && handles === 0;
+      },
+    );
   }
   await over(stats, kernel);
   const { client, fuse, users } = await stats();

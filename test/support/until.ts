@@ -3,10 +3,17 @@
 
 const EVERY = 20;
 
-export async function until(what: string, isSo: () => boolean | Promise<boolean>, timeout = 30_000): Promise<void> {
+/** `what`: or a function that says it, with what there is instead. */
+export async function until(
+  what: string | (() => string),
+  isSo: () => boolean | Promise<boolean>,
+  timeout = 30_000,
+): Promise<void> {
   const late = performance.now() + timeout;
   while (!(await isSo())) {
-    if (performance.now() > late) throw new Error(`not within ${timeout} ms: ${what}`);
+    if (performance.now() > late) {
+      throw new Error(`not within ${timeout} ms: ${typeof what === 'string' ? what : what()}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, EVERY));
   }
 }
