@@ -8,8 +8,8 @@ import type { Session } from '../client/session.ts';
 import { SideNames } from '../client/sidename.ts';
 import type { AbortSignalLike } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
-import { CancelledError, ErrnoError, isErrno } from '../common/errors.ts';
-import { Finishing } from '../common/finishing.ts';
+import { ErrnoError, isErrno } from '../common/errors.ts';
+import { Finishing, finish } from '../common/finishing.ts';
 import type { Logger } from '../common/log.ts';
 import type { AttrReply, Entry, RequestContext } from '../fuse/operations.ts';
 import { S_ISGID, toAttr, withoutPrivileges } from './attrs.ts';
@@ -180,20 +180,10 @@ export class Bridge {
     return { unique, uid, gid, pid, signal: new Finishing(signal, this.flushTimeout) };
   }
 
-  /**
-   * What follows a step that has had its effect. A caller that has given it up in the end gets ETIMEDOUT: EINTR would say
-   * that nothing has happened, and who asked again would hear that it is there already.
-   */
-  async finish<T>(ctx: RequestContext, work: (ctx: RequestContext) => T | Promise<T>): Promise<T> {
-    const rest = this.finishing(ctx);
-    try {
-      return await work(rest);
-    } catch (error) {
-      if (!rest.signal.aborted || !(error instanceof CancelledError)) throw error;
-      throw new ErrnoError(errno.ETIMEDOUT, 'done, but the server has not told the result');
-    } finally {
-      rest.signal.done();
-    }
+  /** The same for work of its own: common/finishing.ts. */
+  finish<T>(ctx: RequestContext, work: (ctx: RequestContext) => T | Promise<T>): Promise<T> {
+    const { unique, uid, gid, pid } = ctx;
+    return finish(ctx.signal, this.flushTimeout, (signal) => work({ unique, uid, gid, pid, signal }));
   }
 
   /** dialect.change; with chown=ignore an owner that the server refuses is left out. */

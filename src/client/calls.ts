@@ -5,6 +5,8 @@
 
 import type { AbortSignalLike } from '../common/abort.ts';
 import { ErrnoError, ProtocolError } from '../common/errors.ts';
+import { finish } from '../common/finishing.ts';
+import { relayed } from '../common/relay.ts';
 import { NOFID } from '../wire/p9/constants.ts';
 import type { Body, Message, ReplyTo, RequestName } from '../wire/p9/messages.ts';
 import type { Qid } from '../wire/p9/types.ts';
@@ -87,6 +89,11 @@ export class Calls {
   #unmake(fid: Fid, error: unknown): void {
     if (error instanceof ErrnoError && error.name === 'ErrnoError') this.connection.fids.notCreated(fid);
     else this.connection.fids.close(fid);
+  }
+
+  /** What follows a step that had its effect (common/finishing.ts). */
+  finish<T>(signal: Signal, work: (rest: Signal) => Promise<T>): Promise<T> {
+    return signal === undefined ? work(undefined) : finish(relayed(signal), this.connection.flushTimeout, work);
   }
 
   /** Ends the connection: the server has broken the protocol. */

@@ -1,11 +1,13 @@
-// Answers that several callers wait for: whoever gives up is let go at once, and the question goes on for the others.
+// Waits that an interrupt ends although they are no request's own: for answers that several callers wait for, whoever gives up
+// is let go at once, and the question goes on for the others; for the rest of a change, in bounded time.
 
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Abort } from '../../src/common/abort.ts';
 import { errno } from '../../src/common/errno.ts';
 import type { Message } from '../../src/wire/p9/messages.ts';
 import { caller } from '../support/bridged.ts';
 import { bridgeStage } from '../support/bridgestage.ts';
+import { turn } from '../support/scripted.ts';
 import { until } from '../support/until.ts';
 
 const stage = bridgeStage();
@@ -32,4 +34,29 @@ test('whether the server has extended attributes at all', async () => {
     code: 'EOPNOTSUPP',
   });
   expect(stage.got('Txattrwalk')).toHaveLength(4);
+});
+
+test('the rest of what gives an attribute an empty value, when the old one is gone', async () => {
+  const node = await stage.lookup('file');
+  const empty = (signal = new Abort()) =>
+    Promise.resolve(stage.at.ops.setxattr(caller(signal), node, 'user.a', Buffer.alloc(0), 0));
+  await empty(); // the server is known to hold such values
+  const abort = new Abort();
+  let creates = 0;
+  stage.answer({
+    Txattrcreate: () => {
+      creates++;
+      if (creates === 2) abort.abort({ dying: false });
+      return creates === 2;
+    },
+  });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const ended = expect(empty(abort)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+  await vi.advanceTimersByTimeAsync(0);
+  for (let i = 0; i < 20; i++) await turn();
+  expect(creates).toBe(2);
+  await vi.advanceTimersByTimeAsync(stage.at.client.flushTimeout);
+  await ended;
+  vi.useRealTimers();
+  expect(stage.got('Tflush')).toHaveLength(1);
 });

@@ -105,8 +105,8 @@ export async function set(
     const absent = isErrno(error, errno.ENODATA);
     if (!absent || flags === XATTR.REPLACE) throw error;
   }
-  // what was there is gone by now: this is not aborted
-  await put(calls, file, name, value, XATTR.CREATE, undefined);
+  // what was there is gone by now
+  await calls.finish(signal, (rest) => put(calls, file, name, value, XATTR.CREATE, rest));
 }
 
 export function remove(calls: DotLCalls, file: Fid, name: string, signal?: AbortSignalLike): Promise<void> {

@@ -123,8 +123,12 @@ export class DotL implements Dialect {
     const watch = truncate && this.#truncates === undefined;
     const full = watch && (await this.stat(fid, signal)).size > 0;
     await this.#calls.lopen(fid, flags & OPEN_FLAGS, signal);
-    if (full) this.#truncates = (await this.stat(fid)).size === 0;
-    if (truncate && this.#truncates === false) await this.change(fid, { size: 0 });
+    if (!full && !(truncate && this.#truncates === false)) return;
+    // it is open, and may have been cut
+    await this.#calls.finish(signal, async (rest) => {
+      if (full) this.#truncates = (await this.stat(fid, rest)).size === 0;
+      if (this.#truncates === false) await this.change(fid, { size: 0 }, rest);
+    });
   }
 
   create(dir: Fid, name: string, flags: number, mode: number, gid: number, signal?: AbortSignalLike): Promise<void> {
