@@ -1,26 +1,16 @@
 // What becomes of requests whose flush the server does not answer in time, and of those that it does not answer at all.
 // Time is faked, the event loop is not.
 
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { read } from '../../src/client/io.ts';
 import { Abort } from '../../src/common/abort.ts';
 import { CancelledError, ProtocolError } from '../../src/common/errors.ts';
 import { OPEN } from '../../src/wire/p9/constants.ts';
-import { expectCancelled, expectEnded, expectIdle, expectNothingAfterEnd } from '../support/leaks.ts';
-import { type Attached, attached, getattr, qid, type ScriptedOptions, turn } from '../support/scripted.ts';
+import { attachedForEach, begin, calls, client, root, server } from '../support/attachedstage.ts';
+import { expectCancelled, expectEnded, expectIdle } from '../support/leaks.ts';
+import { getattr, qid, turn } from '../support/scripted.ts';
 
-let { client, server, calls, root } = {} as Attached;
-
-async function begin(options: ScriptedOptions = {}): Promise<void> {
-  client?.close();
-  ({ client, server, calls, root } = await attached(options));
-}
-
-beforeEach(() => begin());
-afterEach(async () => {
-  vi.useRealTimers();
-  await expectNothingAfterEnd(client);
-});
+attachedForEach();
 
 describe('a Tflush that is not answered in time', () => {
   beforeEach(() => {

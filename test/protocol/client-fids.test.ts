@@ -1,24 +1,14 @@
 // The lives of fids as a server sees them: when they are clunked, when not, and when a number is used again.
 
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Fid } from '../../src/client/fids.ts';
 import { read } from '../../src/client/io.ts';
 import { errno } from '../../src/common/errno.ts';
-import { expectCancelled, expectIdle, expectNothingAfterEnd } from '../support/leaks.ts';
-import { type Attached, attached, getattr, qid, type ScriptedOptions } from '../support/scripted.ts';
+import { attachedForEach, calls, client, root, server } from '../support/attachedstage.ts';
+import { expectCancelled, expectIdle } from '../support/leaks.ts';
+import { getattr, qid } from '../support/scripted.ts';
 
-let { client, server, calls, root } = {} as Attached;
-
-async function begin(options: ScriptedOptions = {}): Promise<void> {
-  client?.close();
-  ({ client, server, calls, root } = await attached(options));
-}
-
-beforeEach(() => begin());
-afterEach(async () => {
-  vi.useRealTimers();
-  await expectNothingAfterEnd(client);
-});
+attachedForEach();
 
 describe('a fid', () => {
   test('of a walk that was cancelled is clunked, and the error of that is nobody’s', async () => {

@@ -1,23 +1,13 @@
 // Replies that no server may send, and connections that end in the middle of things: one error, for everybody, once.
 
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { read } from '../../src/client/io.ts';
 import { ConnectionError, ProtocolError } from '../../src/common/errors.ts';
-import { expectCancelled, expectEnded, expectIdle, expectNothingAfterEnd } from '../support/leaks.ts';
-import { type Attached, attached, getattr, qid, type ScriptedOptions, turn } from '../support/scripted.ts';
+import { attachedForEach, begin, calls, client, root, server } from '../support/attachedstage.ts';
+import { expectCancelled, expectEnded, expectIdle } from '../support/leaks.ts';
+import { getattr, qid, turn } from '../support/scripted.ts';
 
-let { client, server, calls, root } = {} as Attached;
-
-async function begin(options: ScriptedOptions = {}): Promise<void> {
-  client?.close();
-  ({ client, server, calls, root } = await attached(options));
-}
-
-beforeEach(() => begin());
-afterEach(async () => {
-  vi.useRealTimers();
-  await expectNothingAfterEnd(client);
-});
+attachedForEach();
 
 describe('the connection ends with ProtocolError at', () => {
   const hostile: [string, (tag: number) => void][] = [

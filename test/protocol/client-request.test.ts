@@ -1,27 +1,17 @@
 // The life of one request, row by row of the table at the head of src/client/request.ts, against a server that says
 // what each row needs: everything but its deadlines and its hostile replies.
 
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Fid } from '../../src/client/fids.ts';
 import { read } from '../../src/client/io.ts';
 import { Abort } from '../../src/common/abort.ts';
 import { errno } from '../../src/common/errno.ts';
 import { ErrnoError } from '../../src/common/errors.ts';
-import { expectCancelled, expectIdle, expectNothingAfterEnd } from '../support/leaks.ts';
-import { type Attached, attached, getattr, type ScriptedOptions } from '../support/scripted.ts';
+import { attachedForEach, begin, calls, client, root, server } from '../support/attachedstage.ts';
+import { expectCancelled, expectIdle } from '../support/leaks.ts';
+import { getattr } from '../support/scripted.ts';
 
-let { client, server, calls, root } = {} as Attached;
-
-async function begin(options: ScriptedOptions = {}): Promise<void> {
-  client?.close();
-  ({ client, server, calls, root } = await attached(options));
-}
-
-beforeEach(() => begin());
-afterEach(async () => {
-  vi.useRealTimers();
-  await expectNothingAfterEnd(client);
-});
+attachedForEach();
 
 describe('a request that is aborted', () => {
   test('before it is sent leaves no message', async () => {
