@@ -31,6 +31,7 @@ describe('wrong usage is one line and exit 2', () => {
     [['mount', 'localhost', '/mnt', '-o', 'loglevel=loud'], 'option loglevel=loud: it takes silent, error,'],
     [['mount', 'tcp!localhost!port', '/mnt'], "address 'tcp!localhost!port': 'port' is not a port"],
     [['mount', 'udp!localhost', '/mnt'], "address 'udp!localhost': unknown network 'udp'"],
+    [['mount', '/', 'tcp!localhost!564'], "address '/': it is a directory, and the server comes first"],
     [['mount', '', '/mnt'], "address '': no host"],
     [
       ['mount', 'tcp!localhost!564', '/mnt', '-o', 'port=565'],
