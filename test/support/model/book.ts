@@ -1,6 +1,7 @@
 // A server's book of what it was asked and what it has said: checks, message by message, what a client owes to every
-// server. No tag again before its reply and the reply of its flush, one Tflush a request and none for Tclunk or Tremove, no
-// fid that the server does not know, no Tclunk while a request names the fid, no number again before Rclunk or Rremove.
+// server. No tag again before its reply and the reply of its flush, one Tflush a request and none for Tclunk or Tremove, both
+// with tags of their own, one after the other, no fid that the server does not know, no Tclunk while a request names the fid,
+// no number again before Rclunk or Rremove.
 
 import type { Message } from '../../../src/wire/p9/messages.ts';
 
@@ -14,6 +15,12 @@ export interface Entry {
   flushAnswered: boolean;
   /** A reply after Rflush, which no server should send, was sent. */
   late: boolean;
+}
+
+/** Tags for Tflush and Tclunk. */
+export interface Reserve {
+  first: number;
+  size: number;
 }
 
 const isOver = (entry: Entry): boolean => (entry.flushTag === undefined ? entry.answered : entry.flushAnswered);
@@ -34,11 +41,25 @@ export class Book {
   readonly fids = new Set<number>();
   /** Tclunks that are not answered. */
   readonly clunks: { tag: number; fid: number }[] = [];
+  /** Requests that came since settled() was called. */
+  readonly news: Entry[] = [];
   /** Flush tag -> the request. */
   readonly #flushes = new Map<number, Entry>();
+  readonly #reserve: Reserve;
+  /** The tag of the last Tflush or Tclunk. */
+  #last: number | undefined;
+  /** Tags of the reserve that are not known to have been free when what comes was sent. */
+  #busy = new Set<number>();
 
-  constructor(root: number) {
+  constructor(root: number, reserve: Reserve) {
     this.fids.add(root);
+    this.#reserve = reserve;
+  }
+
+  /** Both sides have got all that was on its way. */
+  settled(): void {
+    this.news.length = 0;
+    this.#busy = new Set([...this.#flushes.keys(), ...this.clunks.map(({ tag }) => tag)]);
   }
 
   /** Requests to reply to, oldest first. */
@@ -80,9 +101,23 @@ export class Book {
     return { ...clunk, known: this.fids.delete(clunk.fid) };
   }
 
+  /** The next of the reserve that is free, in a circle. */
+  #nextInReserve(tag: number, type: string): void {
+    const { first, size } = this.#reserve;
+    check(tag >= first && tag < first + size, `${type} has tag ${tag}, which is none of the reserve`);
+    for (let at = this.#last; at !== undefined; ) {
+      at = first + ((at - first + 1) % size);
+      if (at === tag) break;
+      check(this.#busy.has(at), `${type} has tag ${tag}, although ${at} is free and comes before`);
+    }
+    this.#last = tag;
+    this.#busy.add(tag);
+  }
+
   #request(message: Message): void {
     const { tag, type } = message;
     this.#freeTag(tag, type);
+    check(tag < this.#reserve.first, `${type} has tag ${tag} of the reserve`);
     const { fids, newfid } = fidsOf(message);
     for (const fid of fids) {
       check(this.fids.has(fid), `${type} names fid ${fid}, which does not exist`);
@@ -94,8 +129,7 @@ export class Book {
       check(!this.#isClunking(newfid), `newfid ${newfid} is being clunked`);
       check(!this.open.some((entry) => entry.newfid === newfid), `newfid ${newfid} is being made`);
     }
-    this.byTag.delete(tag);
-    this.byTag.set(tag, {
+    const entry: Entry = {
       tag,
       message,
       fids,
@@ -104,11 +138,15 @@ export class Book {
       flushTag: undefined,
       flushAnswered: false,
       late: false,
-    });
+    };
+    this.byTag.delete(tag);
+    this.byTag.set(tag, entry);
+    this.news.push(entry);
   }
 
   #flush(tag: number, oldtag: number): void {
     this.#freeTag(tag, 'Tflush');
+    this.#nextInReserve(tag, 'Tflush');
     const entry = this.byTag.get(oldtag);
     if (entry === undefined) throw new Error(`Tflush of tag ${oldtag}, which was never used`);
     check(entry.flushTag === undefined, `a second Tflush of tag ${oldtag}`);
@@ -119,6 +157,7 @@ export class Book {
 
   #clunk(tag: number, fid: number): void {
     this.#freeTag(tag, 'Tclunk');
+    this.#nextInReserve(tag, 'Tclunk');
     check(!this.#isClunking(fid), `a second Tclunk of fid ${fid}`);
     const user = this.open.find((entry) => entry.fids.includes(fid) || entry.newfid === fid);
     check(user === undefined, `Tclunk of fid ${fid}, which ${user?.message.type} still names`);

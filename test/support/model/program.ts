@@ -4,6 +4,7 @@
 
 import { vi } from 'vitest';
 import type { Fid } from '../../../src/client/fids.ts';
+import { MAX_CLUNKS } from '../../../src/client/limits.ts';
 import { Abort, type AbortSignalLike } from '../../../src/common/abort.ts';
 import { ErrnoError } from '../../../src/common/errors.ts';
 import { type Attached, attached, turn } from '../scripted.ts';
@@ -87,14 +88,16 @@ export class Program {
   constructor(world: World, tally: Tally) {
     this.#world = world;
     this.#tally = tally;
-    this.#model = new Reference(world.limits);
+    // the attach of the root
+    this.#model = new Reference(world.limits, 1);
   }
 
   async run(): Promise<void> {
     const { limits, chunks, steps } = this.#world;
     const cut = { chunks: chunks[0] };
     this.#there = await attached({ msize: 4096, requests: limits, cut: [cut, { chunks: chunks[1] }] });
-    this.#book = new Book(this.#there.root.number);
+    const { tagWindow } = limits;
+    this.#book = new Book(this.#there.root.number, { first: tagWindow, size: tagWindow + MAX_CLUNKS });
     this.#whims = new Whims({
       server: this.#there.server,
       book: this.#book,
@@ -267,6 +270,7 @@ export class Program {
     for (const arrive of this.#arriving.splice(0)) if (!this.#model.ended) arrive();
     if (this.#fault !== undefined) throw this.#fault;
     this.#compare();
+    this.#book.settled();
   }
 
   #compare(): void {
@@ -281,6 +285,10 @@ export class Program {
     same('reserve tags', reserveTags, model.ended ? 0 : model.flushes + this.#book.clunks.length);
     same('late replies', lateReplies, model.lateReplies);
     same('flushes', flushes, model.flushed);
+    for (const entry of this.#book.news) {
+      const { index, tag } = this.#of(entry);
+      same(`call ${index} (${entry.message.type}): tag`, entry.tag, tag);
+    }
     for (const { model: wanted, outcome, over, taken, buffer, caller } of this.#calls) {
       const what = `call ${wanted.index} (${wanted.state}, ${caller.signal.aborted ? 'aborted' : 'not aborted'})`;
       same(`${what}: outcome`, outcome, wanted.outcome);

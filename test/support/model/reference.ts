@@ -1,5 +1,6 @@
-// What the table of states promises to callers, restated without tags, messages or buffers: a request is queued, sent,
-// flushing, answered, abandoned or over, and time passes. It knows nothing of src/client and is compared with it step by step.
+// What the table of states promises to callers, restated without messages or buffers: a request is queued, sent, flushing,
+// answered, abandoned or over, has the next tag in the window that is free, and time passes. It knows nothing of src/client
+// and is compared with it step by step.
 
 export type State = 'queued' | 'sent' | 'flushing' | 'answered' | 'abandoned' | 'over';
 export type Outcome = 'ok' | 'refused' | 'cancelled' | 'timed out' | 'impossible' | 'ended';
@@ -13,6 +14,8 @@ export interface Limits {
   /** 0: none. */
   timeout: number;
 }
+
+const WITH_TAG: readonly State[] = ['sent', 'flushing', 'answered', 'abandoned'];
 
 /** How often requests are looked at that have waited too long. */
 const sweepOf = (timeout: number): number => Math.max(10, timeout / 8);
@@ -28,6 +31,8 @@ export interface ModelCall {
   readonly index: number;
   readonly kind: CallKind;
   state: State;
+  /** That of an ordinary request that was sent. */
+  tag: number | undefined;
   outcome: Outcome | undefined;
   /** What it comes to if its flush is answered by nothing else. */
   giveUp: Outcome;
@@ -52,11 +57,15 @@ export class Reference {
   #queue: ModelCall[] = [];
   #now = 0;
   #order = 0;
+  /** Where the search for a free tag begins: behind the tag that was taken last. */
+  #nextTag: number;
   #sweep: number;
   readonly #limits: Limits;
 
-  constructor(limits: Limits) {
+  /** `sent`: how many requests there were before. */
+  constructor(limits: Limits, sent: number) {
     this.#limits = limits;
+    this.#nextTag = sent % limits.tagWindow;
     this.#sweep = limits.timeout > 0 ? sweepOf(limits.timeout) : Number.POSITIVE_INFINITY;
   }
 
@@ -65,7 +74,7 @@ export class Reference {
   }
 
   get tags(): number {
-    return this.#ordinary(['sent', 'flushing', 'answered', 'abandoned']).length;
+    return this.#ordinary(WITH_TAG).length;
   }
 
   get flushes(): number {
@@ -86,6 +95,7 @@ export class Reference {
       index: this.calls.length,
       kind,
       state: 'queued',
+      tag: undefined,
       outcome: undefined,
       giveUp: 'cancelled',
       done: false,
@@ -216,7 +226,16 @@ export class Reference {
     call.done = true;
   }
 
+  #takeTag(): number {
+    const taken = new Set(this.#ordinary(WITH_TAG).map(({ tag }) => tag));
+    let tag = this.#nextTag;
+    while (taken.has(tag)) tag = (tag + 1) % this.#limits.tagWindow;
+    this.#nextTag = (tag + 1) % this.#limits.tagWindow;
+    return tag;
+  }
+
   #send(call: ModelCall): void {
+    if (call.kind.unflushable !== 'Tclunk') call.tag = this.#takeTag();
     call.state = 'sent';
     call.sentAt = this.#now;
     call.place = this.#order++;
