@@ -34,7 +34,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 20,
     arbitrary: fc.record({
       do: fc.constant('reply' as const),
-      how: fc.constantFrom('ok', 'ok', 'ok', 'short', 'refused'),
+      how: fc.constantFrom('ok', 'ok', 'ok', 'short', 'refused', 'interrupted'),
       now,
       pick,
     }),
@@ -64,6 +64,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 const world: fc.Arbitrary<World> = fc.record({
+  version: fc.constantFrom('9P2000.L', '9P2000.L', '9P2000.u', '9P2000'),
   limits: fc
     .record({
       maxInFlight: fc.integer({ min: 1, max: 4 }),
@@ -99,6 +100,7 @@ const TO_BE_SEEN = [
   ...['ok', 'refused', 'cancelled', 'timed out', 'impossible', 'ended'].map((outcome) => `calls: ${outcome}`),
   ...(RUNS < 10_000 ? [] : forbidden).map((what) => `said: ${what}`),
   ...['Tflush', 'late replies', 'looks at a quarantine'],
+  ...['9P2000.L', '9P2000.u', '9P2000'].map((version) => `programs: ${version}`),
 ];
 
 test(

@@ -3,13 +3,14 @@
 // checks each message. At the end everything is answered, and nothing may be left.
 
 import { vi } from 'vitest';
+import type { Version } from '../../../src/client/dialects/versions.ts';
 import type { Fid } from '../../../src/client/fids.ts';
 import { MAX_CLUNKS } from '../../../src/client/limits.ts';
 import { Abort, type AbortSignalLike } from '../../../src/common/abort.ts';
 import { ErrnoError } from '../../../src/common/errors.ts';
 import { type Attached, attached, turn } from '../scripted.ts';
 import { Book, type Entry } from './book.ts';
-import { indexOf, type Kind, type KindOfCall, kinds, READ } from './kinds.ts';
+import { callsOf, indexOf, type Kind, READ, type Startable } from './kinds.ts';
 import { type Limits, type ModelCall, type Outcome, Reference } from './reference.ts';
 import { type Forbidden, forbidden, type How, pick, Whims } from './whims.ts';
 
@@ -25,6 +26,7 @@ export type Step = { now: boolean; pick: number } & (
 );
 
 export interface World {
+  version: Version;
   limits: Limits;
   chunks: [number[], number[]];
   steps: Step[];
@@ -41,7 +43,7 @@ interface Caller {
 
 interface Call {
   model: ModelCall;
-  kind: KindOfCall;
+  kind: Startable;
   caller: Caller;
   outcome: Outcome | undefined;
   over: number;
@@ -75,6 +77,7 @@ export class Program {
   readonly #tally: Tally;
   readonly #model: Reference;
   #there!: Attached;
+  #kindOf!: (kind: Kind) => Startable;
   #book!: Book;
   #whims!: Whims;
   #calls: Call[] = [];
@@ -93,12 +96,14 @@ export class Program {
   }
 
   async run(): Promise<void> {
-    const { limits, chunks, steps } = this.#world;
+    const { version, limits, chunks, steps } = this.#world;
     const cut = { chunks: chunks[0] };
-    this.#there = await attached({ msize: 4096, requests: limits, cut: [cut, { chunks: chunks[1] }] });
+    this.#there = await attached({ version, msize: 4096, requests: limits, cut: [cut, { chunks: chunks[1] }] });
+    this.#kindOf = callsOf(version, this.#there.client);
     const { tagWindow } = limits;
     this.#book = new Book(this.#there.root.number, { first: tagWindow, size: tagWindow + MAX_CLUNKS });
     this.#whims = new Whims({
+      version,
       server: this.#there.server,
       book: this.#book,
       model: this.#model,
@@ -122,6 +127,7 @@ export class Program {
     }
     await this.#settle();
     await this.#finish();
+    this.#count(`programs: ${version}`);
     this.#count('programs');
     this.#count('Tflush', this.#model.flushed);
     this.#count('late replies', this.#model.lateReplies);
@@ -182,8 +188,8 @@ export class Program {
   // --- the client's side ---
 
   #call(step: Extract<Step, { do: 'call' }>): void {
-    const kind = kinds[step.kind];
-    const { calls, root, client } = this.#there;
+    const kind = this.#kindOf(step.kind);
+    const { root, client } = this.#there;
     let fid = pick([root, ...this.#held], step.fid) ?? root;
     if (kind.ends) {
       // an awaited clunk is for a fid that nothing names
@@ -204,7 +210,6 @@ export class Program {
     const other = pick([root, ...this.#held], step.pick) ?? root;
     kind
       .start({
-        calls,
         index: model.index,
         fid,
         other,
@@ -372,6 +377,7 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
   'CancelledError EINTR': 'cancelled',
   'CancelledError ETIMEDOUT': 'timed out',
   'ErrnoError ENOENT': 'refused',
+  'ErrnoError EINTR': 'refused',
   'ErrnoError ENAMETOOLONG': 'impossible',
 };
 

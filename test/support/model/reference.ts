@@ -144,11 +144,12 @@ export class Reference {
   }
 
   /** The client has got the reply. */
-  reply(call: ModelCall, outcome: 'ok' | 'refused'): void {
-    if (call.state === 'sent') this.#over(call, outcome);
+  reply(call: ModelCall, outcome: 'ok' | 'refused' | 'interrupted'): void {
+    if (call.state === 'sent') this.#over(call, outcome === 'interrupted' ? 'refused' : outcome);
     else if (call.state === 'flushing') {
       call.state = 'answered';
-      call.outcome = outcome;
+      // what was flushed and says so has no other outcome
+      call.outcome = outcome === 'interrupted' ? call.giveUp : outcome;
       call.done = true;
     } else if (call.state === 'abandoned') {
       call.state = 'answered';

@@ -1,6 +1,8 @@
 // What the server of a random program says, good and bad: each thing is told to the book when it is said and to the model
 // when the client has got it.
 
+import type { Version } from '../../../src/client/dialects/versions.ts';
+import { errno } from '../../../src/common/errno.ts';
 import type { Scripted } from '../scripted.ts';
 import type { Book, Entry } from './book.ts';
 import { answerTo, READ } from './kinds.ts';
@@ -10,9 +12,11 @@ import type { ModelCall, Reference } from './reference.ts';
 export const forbidden = ['twice', 'again', 'wrong', 'long', 'wrong flush', 'flush twice'] as const;
 export type Forbidden = (typeof forbidden)[number];
 
-export type How = 'ok' | 'short' | 'refused';
+/** `interrupted`: the old mistake of servers, an error that says that the request was flushed. */
+export type How = 'ok' | 'short' | 'refused' | 'interrupted';
 
 export interface Surroundings {
+  readonly version: Version;
   readonly server: Scripted;
   readonly book: Book;
   readonly model: Reference;
@@ -32,21 +36,27 @@ export class Whims {
     this.#at = at;
   }
 
-  reply(entry: Entry | undefined, how: 'ok' | 'short' | 'refused'): void {
+  reply(entry: Entry | undefined, how: How): void {
     if (entry === undefined) return;
-    this.#at.book.answer(entry, how !== 'refused', how === 'ok' || (how === 'short' && entry.message.type !== 'Twalk'));
+    const done = how === 'ok' || how === 'short';
+    this.#at.book.answer(entry, done, how === 'ok' || (how === 'short' && entry.message.type !== 'Twalk'));
     this.#say(entry, how);
-    this.#at.arrives(() => this.#at.model.reply(this.#at.callOf(entry), how === 'refused' ? 'refused' : 'ok'));
+    this.#at.arrives(() => this.#at.model.reply(this.#at.callOf(entry), done ? 'ok' : how));
   }
 
-  #say({ tag, message }: Entry, how: 'ok' | 'short' | 'refused'): void {
-    const { server } = this.#at;
-    if (how === 'refused') {
-      server.reply(tag, 'Rlerror', { ecode: 2 });
-      return;
+  #say({ tag, message }: Entry, how: How): void {
+    if (how === 'refused') this.#refuse(tag, errno.ENOENT, 'file does not exist');
+    else if (how === 'interrupted') this.#refuse(tag, errno.EINTR, 'interrupted');
+    else {
+      const { name, body } = answerTo(message, how === 'short');
+      this.#at.server.reply(tag, name, body);
     }
-    const { name, body } = answerTo(message, how === 'short');
-    server.reply(tag, name, body);
+  }
+
+  #refuse(tag: number, ecode: number, ename: string): void {
+    const { server, version } = this.#at;
+    if (version === '9P2000.L') server.reply(tag, 'Rlerror', { ecode });
+    else server.reply(tag, 'Rerror', { ename, ecode });
   }
 
   rflush(entry: Entry | undefined, ok: boolean): void {
@@ -54,7 +64,7 @@ export class Whims {
     this.#at.book.answerFlush(entry);
     // no server should, and what an error means is that there is nothing to be flushed any more
     if (ok) this.#at.server.reply(entry.flushTag as number, 'Rflush', {});
-    else this.#at.server.reply(entry.flushTag as number, 'Rlerror', { ecode: 5 });
+    else this.#refuse(entry.flushTag as number, errno.EIO, 'i/o error');
     this.#at.arrives(() => this.#at.model.rflush(this.#at.callOf(entry)));
   }
 
@@ -63,7 +73,7 @@ export class Whims {
     if (clunks.length === 0) return;
     const { tag, fid, known } = this.#at.book.answerClunk(at % clunks.length);
     if (known) this.#at.server.reply(tag, 'Rclunk', {});
-    else this.#at.server.reply(tag, 'Rlerror', { ecode: 2 });
+    else this.#refuse(tag, errno.ENOENT, 'unknown fid');
     const awaited = this.#at.ending.get(fid);
     if (awaited?.kind.unflushable !== 'Tclunk') return;
     this.#at.ending.delete(fid);
@@ -111,7 +121,7 @@ export class Whims {
     } else {
       said = pick(flushing, at);
       if (what === 'flush twice') this.rflush(said, true);
-      if (said !== undefined) server.reply(said.flushTag as number, what === 'flush twice' ? 'Rflush' : 'Rlink', {});
+      if (said !== undefined) server.reply(said.flushTag as number, what === 'flush twice' ? 'Rflush' : 'Rclunk', {});
     }
     if (said === undefined) return;
     this.#at.count(`said: ${what}`);
