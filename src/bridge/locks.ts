@@ -14,6 +14,8 @@ export interface Owner extends LockOwner {
   pid: number;
   /** On which files it may have some. */
   readonly nodes: Set<Node>;
+  /** Requests under way, of all its threads: what they get is its own. */
+  asking: number;
 }
 
 export class Locks {
@@ -41,17 +43,18 @@ export class Locks {
     return this.#owners.get(key);
   }
 
-  /** For a request; forgotten by settle() unless it has left a lock. */
-  of(key: bigint, pid: number): Owner {
+  /** For a request; until answered(). */
+  asks(key: bigint, pid: number): Owner {
     let owner = this.#owners.get(key);
     if (owner === undefined) {
       do this.#next = (this.#next % LAST) + 1;
       while (this.#byNumber.has(this.#next));
-      owner = { clientId: '', procId: this.#next, pid, nodes: new Set() };
+      owner = { clientId: '', procId: this.#next, pid, nodes: new Set(), asking: 0 };
       this.#owners.set(key, owner);
       this.#byNumber.set(owner.procId, owner);
     }
     owner.pid = pid;
+    owner.asking++;
     return owner;
   }
 
@@ -59,10 +62,18 @@ export class Locks {
     return this.#byNumber.get(procId)?.pid ?? 0;
   }
 
-  /** Forgets an owner that holds nothing any more. */
-  settle(key: bigint): void {
+  /** The request is over. */
+  answered(key: bigint): void {
     const owner = this.#owners.get(key);
     if (owner === undefined) return;
+    owner.asking--;
+    this.settle(key);
+  }
+
+  /** Forgets an owner that holds nothing any more, and asks for nothing. */
+  settle(key: bigint): void {
+    const owner = this.#owners.get(key);
+    if (owner === undefined || owner.asking > 0) return;
     for (const node of owner.nodes) if (node.locks?.table.owns(owner) !== true) owner.nodes.delete(node);
     if (owner.nodes.size > 0) return;
     this.#owners.delete(key);

@@ -85,3 +85,23 @@ test('a file that is opened again while its locks are being given back is locked
   grant();
   await last;
 });
+
+test("what one thread waits for is its process's, whatever another thread asks meanwhile", async () => {
+  const { held, grant } = lockServer(({ start, kind }) => kind === WRLCK && start === SECOND.start);
+  const node = await stage.lookup('file');
+  const fh = await stage.open(node);
+  const waiting = lock(node, fh, 1n, WRLCK, SECOND);
+  await turns();
+  expect(held).toHaveLength(1);
+  const another = await stage.lookup('another');
+  await lock(another, await stage.open(another), 1n, UNLCK, FIRST);
+  grant();
+  await waiting;
+  expect(stage.at.bridge.locks.size).toBe(1);
+  await lock(node, fh, 1n, UNLCK, SECOND);
+  expect(stage.got('Tlock').map(({ kind, start }) => [kind, start])).toEqual([
+    [WRLCK, 100n],
+    [UNLCK, 100n],
+  ]);
+  expect(stage.at.bridge.locks.size).toBe(0);
+});

@@ -58,20 +58,20 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
   return {
     async getlk(ctx, _nodeid, fh, key, { type, start, end, pid }) {
       const { node } = fs.handles.file(fh);
-      const { procId, clientId } = locks.of(key, pid);
+      const { procId, clientId } = locks.asks(key, pid);
       try {
         const found = await of(ctx, node).inTheWay({ kind: type, start, end, procId, clientId }, ctx.signal);
         if (found === undefined) return { type: LOCK_TYPE.UNLCK, start, end, pid };
         const { lock } = found;
         return { type: lock.kind, start: lock.start, end: lock.end, pid: found.here ? locks.pidOf(lock) : 0 };
       } finally {
-        locks.settle(key);
+        locks.answered(key);
       }
     },
 
     async setlk(ctx, _nodeid, fh, key, { type, start, end, pid }, wait) {
       const file = fs.handles.file(fh);
-      const owner = locks.of(key, pid);
+      const owner = locks.asks(key, pid);
       const { procId, clientId } = owner;
       const wanted = { kind: type, start, end, procId, clientId };
       const at = of(ctx, file.node);
@@ -92,7 +92,7 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
           }
         }
       } finally {
-        locks.settle(key);
+        locks.answered(key);
       }
     },
   };
