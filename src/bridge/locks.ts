@@ -79,4 +79,9 @@ export class Locks {
     this.#owners.delete(key);
     this.#byNumber.delete(owner.procId);
   }
+
+  /** The same for all who had locks on a file, some of which have ended with a descriptor. */
+  settleOn(node: Node): void {
+    for (const [key, owner] of this.#owners) if (owner.nodes.has(node)) this.settle(key);
+  }
 }

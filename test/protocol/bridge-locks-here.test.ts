@@ -105,3 +105,15 @@ test("what one thread waits for is its process's, whatever another thread asks m
   ]);
   expect(stage.at.bridge.locks.size).toBe(0);
 });
+
+test('an open file description that is closed with its lock is forgotten as an owner', async () => {
+  lockServer(() => false);
+  const node = await stage.lookup('file');
+  const { fh } = await stage.at.ops.open(caller(), node, 2, false);
+  await lock(node, fh, 1n, WRLCK, FIRST);
+  expect(stage.at.bridge.locks.size).toBe(1);
+  await stage.at.ops.release(caller(), node, fh);
+  await turns();
+  expect(stage.got('Tlock').map(({ kind }) => kind)).toEqual([WRLCK, UNLCK]);
+  expect(stage.at.bridge.locks.size).toBe(0);
+});

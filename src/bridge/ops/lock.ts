@@ -137,11 +137,12 @@ async function soon(work: Promise<unknown>, signal: AbortSignalLike): Promise<vo
  * A descriptor is released: an open file description's own locks end with it, the last one takes the fid along. Not when the
  * file was opened again while the server was being told: two askers in one name would take each other's locks away.
  */
-export function releaseLocks(file: OpenFile): void {
+export function releaseLocks(fs: Bridge, file: OpenFile): void {
   const { node } = file;
   const { locks } = node;
   if (locks === undefined) return;
   void locks.closed(file).then(() => {
+    fs.locks.settleOn(node);
     if (node.opens.size > 0 || node.locks !== locks) return;
     node.locks = undefined;
     locks.end();

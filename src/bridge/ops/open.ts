@@ -119,7 +119,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
 
     release(_ctx, _nodeid, fh) {
       const handle = fs.handles.remove(fh);
-      if (handle.kind === 'file') releaseLocks(handle);
+      if (handle.kind === 'file') releaseLocks(fs, handle);
       calls.clunk(handle.fid);
       if (handle.kind === 'file' && handle.mapped !== undefined) calls.clunk(handle.mapped);
       const { node } = handle;
