@@ -77,3 +77,33 @@ install_modules() {
 }
 
 build() { node_modules/.bin/tsc -p tsconfig.build.json; }
+
+# What tests that were killed have left mounted, and their files: the name of each says whose process it was.
+clear_leftovers() {
+  local tmp=${TMPDIR:-/tmp} path pid
+  [ -e /proc/self/mountinfo ] || return 0
+  # a process that lives may have that number by chance
+  gone() { ! grep -qa vitest "/proc/$1/cmdline" 2>/dev/null; }
+  while read -r path; do
+    pid=${path#"$tmp"/ninefs-test-}
+    if ! gone "${pid%%-*}"; then continue; fi
+    say "clearing a mount that an earlier run left: $path"
+    umount -l "$path" 2>/dev/null || fusermount3 -u -z "$path" || true
+  done < <(awk '$0 ~ / - fuse\.ninefs / { print $5 }' /proc/self/mountinfo | grep -F "$tmp/ninefs-test-" || true)
+  for path in "$tmp"/ninefs-test-*-*; do
+    pid=${path#"$tmp"/ninefs-test-}
+    if [ -O "$path" ] && gone "${pid%%-*}"; then rm -rf --one-file-system "$path"; fi
+  done
+}
+
+# Hands over to vitest, and clears away what is left if that is interrupted.
+run_tests() {
+  clear_leftovers
+  trap clear_leftovers EXIT
+  node_modules/.bin/vitest run "$@"
+}
+
+# NAME VALUE: what is done so many times.
+need_count() {
+  case $2 in '' | 0* | *[!0-9]*) die "$1=$2: it takes a number, 1 or more" ;; esac
+}
