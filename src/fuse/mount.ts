@@ -52,7 +52,7 @@ export interface DeviceMount {
   fd: number;
   /** Canonical. */
   mountpoint: string;
-  /** The connection's number, as connection.ts wants it. */
+  /** The connection's number under /sys/fs/fuse/connections. */
   connection: number;
 }
 

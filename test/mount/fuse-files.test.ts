@@ -6,9 +6,9 @@ import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connection } from '../../src/fuse/connection.ts';
 import { findMount } from '../../src/fuse/mountinfo.ts';
 import { fopen } from '../../src/wire/fuse/constants.ts';
+import { connection } from '../support/fuseconnection.ts';
 import { fusectl } from '../support/fusectl.ts';
 import { type ToyMount, toyMount, until, whyNoMounts } from '../support/toymount.ts';
 

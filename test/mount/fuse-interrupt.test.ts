@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { connection } from '../../src/fuse/connection.ts';
+import { connection } from '../support/fuseconnection.ts';
 import { fusectl } from '../support/fusectl.ts';
 import { type ToyMount, type ToyMountOptions, toyMount, until, whyNoMounts } from '../support/toymount.ts';
 

@@ -23,7 +23,7 @@ export interface Served {
   readonly negotiated: Negotiated;
   /** Canonical. */
   readonly mountpoint: string;
-  /** The connection's number, as connection.ts wants it. */
+  /** The connection's number under /sys/fs/fuse/connections. */
   readonly connection: number;
   /** How it ended, by whoever's hand. Never rejects. */
   readonly done: Promise<SessionEnd>;

@@ -2,7 +2,7 @@
 // abort it from outside, whatever state its daemon is in.
 
 import { readFile, writeFile } from 'node:fs/promises';
-import { findMount } from './mountinfo.ts';
+import { findMount } from '../../src/fuse/mountinfo.ts';
 
 export interface Connection {
   /** The minor of the mount's st_dev. */
