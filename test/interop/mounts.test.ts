@@ -7,9 +7,10 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CacheMode } from '../../src/bridge/settings.ts';
-import { hostTree, serve } from '../../src/server/server.ts';
-import { formatAddress, parseAddress } from '../../src/transport/address.ts';
+import { hostTree } from '../../src/server/server.ts';
+import { parseAddress } from '../../src/transport/address.ts';
 import { missingPrograms, startDiod, startGanesha } from '../support/debian.ts';
+import { embeddedPeer, type PeerServer } from '../support/exported.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
 import { checksFor, likeLocal, posixSuite } from '../support/posix.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
@@ -19,28 +20,16 @@ const asked = process.env['NINEFS_SCALE'];
 /** Without a cache every call is a request, and takes several times as long. */
 const scaleOf = (cache: CacheMode) => Number(asked ?? (cache === 'none' ? '0.015' : '0.05'));
 
-interface Started {
-  address: string;
-  aname: string;
-  stop(): Promise<void>;
-}
-
 interface Peer {
   name: string;
   program?: string;
-  start(dir: string): Promise<Started>;
+  start(dir: string): Promise<PeerServer>;
   /** The embedded server's POSIX checks are in test/posix. */
   exclude?: string;
 }
 
 const peers: Peer[] = [
-  {
-    name: 'the embedded server',
-    async start(dir) {
-      const serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree: hostTree(dir, {}) });
-      return { address: formatAddress(serving.address), aname: '', stop: () => serving.close() };
-    },
-  },
+  { name: 'the embedded server', start: (dir) => embeddedPeer(hostTree(dir, {})) },
   { name: 'diod', program: 'diod', start: startDiod, exclude: 'diod.txt' },
   { name: 'nfs-ganesha', program: 'ganesha.nfsd', start: (dir) => startGanesha(dir), exclude: 'ganesha.txt' },
 ];
@@ -57,7 +46,7 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(combi
     }
     let dir: string;
     let exported: string;
-    let server: Started;
+    let server: PeerServer;
     let live: Mounted;
 
     beforeAll(async () => {

@@ -5,29 +5,19 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { hostTree, memoryTree, serve, type Tree } from '../../src/server/server.ts';
-import { formatAddress, parseAddress } from '../../src/transport/address.ts';
+import { hostTree, memoryTree } from '../../src/server/server.ts';
+import { parseAddress } from '../../src/transport/address.ts';
 import { missingPrograms, startDiod, startGanesha } from '../support/debian.ts';
+import { embeddedPeer, type PeerServer } from '../support/exported.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
 import { output } from '../support/shell.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 
-interface Started {
-  address: string;
-  aname: string;
-  stop(): Promise<void>;
-}
-
 const TRANSACTIONS = 25;
 
-async function embedded(tree: Tree): Promise<Started> {
-  const serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree });
-  return { address: formatAddress(serving.address), aname: '', stop: () => serving.close() };
-}
-
-const servers: { name: string; needs: string[]; start(exported: string): Promise<Started> }[] = [
-  { name: 'the memory tree', needs: [], start: () => embedded(memoryTree()) },
-  { name: 'the host tree', needs: [], start: (exported) => embedded(hostTree(exported, {})) },
+const servers: { name: string; needs: string[]; start(exported: string): Promise<PeerServer> }[] = [
+  { name: 'the memory tree', needs: [], start: () => embeddedPeer(memoryTree()) },
+  { name: 'the host tree', needs: [], start: (exported) => embeddedPeer(hostTree(exported, {})) },
   { name: 'diod', needs: ['diod'], start: startDiod },
   { name: 'nfs-ganesha', needs: ['ganesha.nfsd'], start: (exported) => startGanesha(exported) },
 ];

@@ -7,9 +7,10 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, vi } from 'vitest';
 import type { CacheMode } from '../../src/bridge/settings.ts';
-import { hostTree, memoryTree, serve, type Tree } from '../../src/server/server.ts';
-import { formatAddress, parseAddress } from '../../src/transport/address.ts';
+import { hostTree, memoryTree } from '../../src/server/server.ts';
+import { parseAddress } from '../../src/transport/address.ts';
 import { missingPrograms, startDiod } from '../support/debian.ts';
+import { embeddedPeer, type PeerServer } from '../support/exported.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
 import { python } from '../support/posix.ts';
 import { output } from '../support/shell.ts';
@@ -32,28 +33,17 @@ async function exercise(kind: 'files' | 'trees' | 'exchange', args: readonly str
   await output(`exec ${command.join(' ')}`, { timeout: PATIENCE });
 }
 
-interface Exported {
-  address: string;
-  aname: string;
-  stop(): Promise<void>;
-}
-
 interface Server {
   readonly name: string;
   readonly program?: string;
-  start(dir: string): Promise<Exported>;
-}
-
-async function embedded(tree: Tree): Promise<Exported> {
-  const serving = await serve({ address: { kind: 'tcp', host: '127.0.0.1', port: 0 }, tree });
-  return { address: formatAddress(serving.address), aname: '', stop: () => serving.close() };
+  start(dir: string): Promise<PeerServer>;
 }
 
 const servers: Server[] = [
-  { name: 'the embedded server', start: (dir) => embedded(hostTree(dir, {})) },
+  { name: 'the embedded server', start: (dir) => embeddedPeer(hostTree(dir, {})) },
   { name: 'diod', program: 'diod', start: startDiod },
 ];
-const memory: Server = { name: 'the memory tree', start: () => embedded(memoryTree()) };
+const memory: Server = { name: 'the memory tree', start: () => embeddedPeer(memoryTree()) };
 
 /** `body` gets the mountpoints and the directory that they show. Checks for leaks in the end. */
 async function onMounts(

@@ -6,11 +6,26 @@ import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { GivenSettings } from '../../src/bridge/settings.ts';
-import { hostTree, memoryTree, type Serving, serve } from '../../src/server/server.ts';
+import { hostTree, memoryTree, type Serving, serve, type Tree } from '../../src/server/server.ts';
 import type { Users } from '../../src/server/users.ts';
+import { formatAddress } from '../../src/transport/address.ts';
 import { type Mounted, mounted } from './mounted.ts';
 import { makeTempDir, removeTempDir } from './tempdir.ts';
 import { until } from './until.ts';
+
+const LOOPBACK = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+
+/** A server for tests that take the embedded one as well as Debian's (debian.ts). */
+export interface PeerServer {
+  readonly address: string;
+  readonly aname: string;
+  stop(): Promise<void>;
+}
+
+export async function embeddedPeer(tree: Tree): Promise<PeerServer> {
+  const serving = await serve({ address: LOOPBACK, tree });
+  return { address: formatAddress(serving.address), aname: '', stop: () => serving.close() };
+}
 
 export type ExportedTree = 'memory' | 'host';
 
@@ -38,7 +53,7 @@ export async function exported(label: string, tree: ExportedTree, options: Expor
   await mkdir(directory);
   const users = await options.users?.(dir);
   const serving = await serve({
-    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    address: LOOPBACK,
     tree: tree === 'memory' ? memoryTree() : hostTree(directory, {}),
     ...(users && { users }),
   });
