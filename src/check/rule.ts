@@ -72,6 +72,16 @@ export const mustFail = (answer: Answer): Finding => must(isError(answer), answe
 /** The message itself is wrong: an error will do, and so will the end of the connection. */
 export const mustRefuse = (answer: Answer): Finding => must(isRefusal(answer), answer);
 
+/** Size, type, tag and count, which an Rread or Rreaddir has before its bytes. */
+export const READ_HEAD = 11;
+
+/** The answer to a count above msize: as many bytes as msize has room for, or an error. */
+export function cutOrRefused(answer: Answer, type: 'Rread' | 'Rreaddir', msize: number): Finding {
+  if (answer.type !== type) return mustFail(answer);
+  const fits = answer.data.length <= msize - READ_HEAD && answer.data.length > 0;
+  return must(fits, fits ? `${type} of what msize can hold` : answer);
+}
+
 /** All of it has to pass; the first finding that does not is the result, otherwise the last one. */
 export function all(...findings: readonly [Finding, ...Finding[]]): Finding {
   return findings.find(({ verdict }) => verdict !== 'pass') ?? findings[findings.length - 1] ?? findings[0];

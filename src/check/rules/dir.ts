@@ -2,14 +2,13 @@
 
 import { OPEN, QT } from '../../wire/p9/constants.ts';
 import { readDirents } from '../../wire/p9/types.ts';
-import { isError, show } from '../answers.ts';
+import { isError } from '../answers.ts';
 import { Probe } from '../probe.ts';
-import { fail, must, mustFail, pass, type Rule, rulesOf } from '../rule.ts';
+import { cutOrRefused, fail, must, mustFail, pass, type Rule, rulesOf } from '../rule.ts';
 import { entriesOf, isDots, list, mkdir, open, put, remove, sameQid, walk } from '../steps.ts';
 
 const rule = rulesOf('9P2000.L Treaddir');
 const { ROOT, HOME } = Probe;
-const READ_HEAD = 11;
 const FILES = 40;
 const DT = { DIR: 4, REG: 8, UNKNOWN: 0 } as const;
 
@@ -133,9 +132,7 @@ export const dirRules: readonly Rule[] = [
     );
     for (const tag of tags) await probe.answer(tag);
     const answer = await probe.ask('Treaddir', { fid: await listing(probe, dir), offset: 0n, count: 0xffffffff });
-    if (answer.type !== 'Rreaddir') return mustFail(answer);
-    const fits = answer.data.length <= probe.msize - READ_HEAD && answer.data.length > 0;
-    return must(fits, fits ? 'Rreaddir of what msize can hold' : show(answer));
+    return cutOrRefused(answer, 'Rreaddir', probe.msize);
   }),
 
   rule(

@@ -3,12 +3,11 @@
 import { OPEN } from '../../wire/p9/constants.ts';
 import { isError, isRefusal, show } from '../answers.ts';
 import { Probe } from '../probe.ts';
-import { fail, must, mustFail, notApplicable, pass, type Rule, rulesOf } from '../rule.ts';
+import { cutOrRefused, fail, must, notApplicable, pass, type Rule, rulesOf } from '../rule.ts';
 import { contents, create, getattr, open, put, readAll, walk, writeAll } from '../steps.ts';
 
 const rule = rulesOf('read(9P)');
 const { HOME } = Probe;
-const READ_HEAD = 11;
 const IOHDR = 24;
 const TERABYTE = 2 ** 40;
 /** Pipelined reads, each of its own piece. */
@@ -69,9 +68,7 @@ export const ioRules: readonly Rule[] = [
         const fid = await create(probe, place.name());
         await writeAll(probe, fid, Buffer.alloc(2 * probe.msize));
         const answer = await probe.ask('Tread', { fid, offset: 0, count: i === 0 ? probe.msize + over : over });
-        if (answer.type !== 'Rread') return mustFail(answer);
-        const fits = answer.data.length <= probe.msize - READ_HEAD && answer.data.length > 0;
-        return must(fits, fits ? 'Rread of what msize can hold' : show(answer));
+        return cutOrRefused(answer, 'Rread', probe.msize);
       },
     ),
   ),

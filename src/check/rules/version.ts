@@ -3,7 +3,7 @@
 import { NOTAG, VERSION } from '../../wire/p9/constants.ts';
 import { type Answer, show } from '../answers.ts';
 import { Probe } from '../probe.ts';
-import { fail, must, mustFail, mustRefuse, notApplicable, pass, type Rule, rulesOf } from '../rule.ts';
+import { fail, must, mustFail, mustRefuse, notApplicable, pass, READ_HEAD, type Rule, rulesOf } from '../rule.ts';
 import { isFid, open, put } from '../steps.ts';
 
 const rule = rulesOf('version(9P)');
@@ -13,8 +13,6 @@ const UNHEARD_OF = 'XP1999';
 const OFFERS = [4096, 8192, 65536, 1024 * 1024 + 24, 0xffffffff] as const;
 const TINY = 256;
 const SMALL = 4096;
-/** size, type, tag and count of Rread. */
-const READ_HEAD = 11;
 
 const isRaised = (answer: Answer, offer: number) => answer.type === 'Rversion' && answer.msize > offer;
 
