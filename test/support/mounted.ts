@@ -41,6 +41,7 @@ export async function nothingLeft(stats: () => MountStats | Promise<MountStats>,
       () => `the kernel to forget every file: ${left}`,
       async () => {
         await writeFile('/proc/sys/vm/drop_caches', '2');
+        await kernel.waiting(); // fails where the mount is gone, whose files the kernel forgets without a word
         const { nodes, handles } = await stats();
         left = `${nodes - 1} files known, ${handles} open`;
         return nodes === 1 && handles === 0;
