@@ -114,8 +114,16 @@ export class Connection {
     const state = this.#state;
     this.#state = { kind: 'ended' };
     this.#queue = [];
-    if (state.kind === 'open') await state.session.end();
+    if (state.kind === 'open') await this.#over(state.session);
     if (state.kind === 'resetting') await state.ending;
+  }
+
+  /** Does not reject: a tree's mistakes are nobody else's. */
+  #over(session: Session): Promise<void> {
+    return session.end().catch((error: unknown) => {
+      const what = error instanceof Error ? error.stack : String(error);
+      this.#logger.error({ peer: this.peer, error: what }, 'the end of a session failed for no reason of its own');
+    });
   }
 
   /** Payloads of writes go to pooled memory while there is some, since a fresh megabyte costs more than its copy. */
@@ -294,7 +302,7 @@ export class Connection {
       this.#begin(tag, msize, version);
       return;
     }
-    const ending = state.session.end();
+    const ending = this.#over(state.session);
     this.#state = { kind: 'resetting', ending };
     ending.then(() => {
       if (this.#state.kind === 'resetting') this.#begin(tag, msize, version);

@@ -10,7 +10,7 @@
 // flushes of one request are answered in the order in which they came. Taking a tag off the table and handing over the
 // reply is one synchronous step, so a client that reuses the tag at once is safe and no Rflush overtakes a reply.
 
-import { Abort } from '../common/abort.ts';
+import { Abort, runAll } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
 import { isErrno, ProtocolError } from '../common/errors.ts';
 import type { MessageName } from '../wire/p9/messages.ts';
@@ -135,14 +135,22 @@ export class Requests {
     }
   }
 
-  /** Ends the session: aborts everything, without replies. Settles when the last handler has ended. */
+  /**
+   * Ends the session: aborts everything, without replies. Settles when the last handler has ended; it rejects then with what
+   * a tree's own listener has thrown.
+   */
   async stop(): Promise<void> {
     this.#ended = true;
-    this.over.abort();
-    for (const request of [...this.#byTag.values()]) {
-      if (request instanceof Waiting) continue;
+    const ends = [...this.#byTag.values()].map((request) => () => {
+      if (request instanceof Waiting) return;
       if (request.state === 'queued') this.#drop(request);
       else request.abort();
+    });
+    let thrown: { error: unknown } | undefined;
+    try {
+      runAll([() => this.over.abort(), ...ends]);
+    } catch (error) {
+      thrown = { error };
     }
     // no deadline: what a handler still does may change the tree, and the fids under it must not go before it ends
     if (this.#running > 0) {
@@ -151,6 +159,7 @@ export class Requests {
       });
     }
     this.#byTag.clear();
+    if (thrown !== undefined) throw thrown.error;
   }
 
   #drop(request: Request): void {

@@ -61,7 +61,7 @@ export class Session {
 
   /** Ends it; every call gets the same promise. */
   end(): Promise<void> {
-    this.#over ??= this.requests.stop().then(() => this.fids.clear());
+    this.#over ??= this.requests.stop().finally(() => this.fids.clear());
     return this.#over;
   }
 }

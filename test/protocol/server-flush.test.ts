@@ -337,6 +337,28 @@ describe.each(DIALECT_NAMES)('%s', (version) => {
       call.cancelled();
     });
 
+    test.each(['a second Tversion', 'a hang-up'])(
+      'what a tree throws when it is told of %s is its own affair',
+      async (how) => {
+        tree.heeds = false;
+        const other = await served.connect({ version });
+        raw.send('Tread', { fid: file, ...READ });
+        const call = await tree.next('read');
+        call.signal.addEventListener('abort', () => {
+          throw new Error('a mistake');
+        });
+        const again = how !== 'a hang-up';
+        if (again) raw.send('Tversion', { msize: 8192, version }, NOTAG);
+        else raw.transport.close();
+        await until(() => call.signal.aborted);
+        call.succeed(text);
+        await until(() => tree.open === 0);
+        if (again) expect(await raw.reply(NOTAG)).toMatchObject({ type: 'Rversion' });
+        await until(() => served.server.stats.connections.length === (again ? 2 : 1));
+        await other.walk('');
+      },
+    );
+
     test('a hang-up aborts what runs and lets go of the rest when it has ended', async () => {
       tree.heeds = false;
       const other = await served.connect({ version });
