@@ -75,9 +75,10 @@ describe.skipIf(whyNoMounts() !== undefined)('on a mount', () => {
       mounts.pop();
     });
 
-    test('the reply that comes before the Rflush is the answer all the same, an error too', async () => {
+    test('the reply that comes before the Rflush is the answer all the same, unless it only says EINTR', async () => {
       const live = await begin(settings);
-      expect((await call(live, 'read', 'eintr')).errno).toBe('EINTR');
+      // nobody has interrupted it
+      expect((await call(live, 'read', 'eintr')).errno).toBe('ETIMEDOUT');
       expect(await call(live, 'read', 'late')).toMatchObject({ ret: 100 });
       expect(await call(live, 'write', 'late')).toMatchObject({ ret: 100 });
       const made = await call(live, 'create', 'ops/late/Tlcreate/file');
