@@ -52,8 +52,8 @@ export class Bridge {
   readonly sideNames = new SideNames();
   /** Makes the kernel ask for a node's attributes again; set when the mount is live. */
   expireAttr: (node: Node) => Promise<unknown> = async () => {};
-  /** The same, and makes it read the file anew; set when the mount is live. */
-  dropPages: (node: Node) => Promise<unknown> = async () => {};
+  /** The same, and makes it read a part of the file anew (length 0: all the rest); set when the mount is live. */
+  dropPages: (node: Node, offset: number, length: number) => Promise<unknown> = async () => {};
 
   constructor(options: BridgeOptions) {
     this.session = options.session;

@@ -23,7 +23,7 @@ export interface Served {
   /** Makes the kernel ask for the node's attributes again. */
   expireAttr(node: Node): Promise<unknown>;
   /** The same, and makes it read the file anew. Waits for reads of the file that are under way. */
-  dropPages(node: Node): Promise<unknown>;
+  dropPages(node: Node, offset: number, length: number): Promise<unknown>;
 }
 
 interface Serving {
@@ -84,7 +84,7 @@ export async function serveMount({ settings, session, policy, operations, logger
     unmount: (options) => served.unmount(options),
     stats: () => served.session.stats,
     expireAttr: (node) => served.session.notifier.invalInode(node.id, -1),
-    dropPages: (node) => served.session.notifier.invalInode(node.id),
+    dropPages: (node, offset, length) => served.session.notifier.invalInode(node.id, offset, length),
   };
 }
 

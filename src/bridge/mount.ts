@@ -91,7 +91,7 @@ async function mountSession(
   const bridge = new Bridge({ session, users, rootStat, policy, owners, posixAcl, logger, flushTimeout });
   const served = await serveMount({ settings, session, policy, operations: fileSystem(bridge), logger: log('fuse') });
   bridge.expireAttr = (node) => served.expireAttr(node);
-  bridge.dropPages = (node) => served.dropPages(node);
+  bridge.dropPages = (node, offset, length) => served.dropPages(node, offset, length);
   void session.closed.then((error) => logger.info({ reason: error.message }, 'no connection: every call gets EIO'));
   const stats = (): MountStats => ({
     client: session.stats,

@@ -10,6 +10,7 @@ import type { DefaultAcl } from './acls.ts';
 import type { Aside } from './asides.ts';
 import { inoOf } from './attrs.ts';
 import type { NodeLocks } from './nodelocks.ts';
+import { Pages } from './pages.ts';
 
 export const ROOT = ROOT_ID as NodeId;
 
@@ -51,11 +52,19 @@ export class Node {
   /** Open files, for what must be asked through them once the name is gone. */
   readonly opens = new Set<{ fid: Fid }>();
 
+  #pages: Pages | undefined;
+
   constructor(id: NodeId, stat: FileStat, ino = inoOf(stat.qid)) {
     this.id = id;
     this.ino = ino;
     this.stat = stat;
     this.hasCount = stat.nlink > 0;
+  }
+
+  /** The kernel's. Few nodes of many have ever had any. */
+  get pages(): Pages {
+    this.#pages ??= new Pages();
+    return this.#pages;
   }
 
   /** Somebody else has removed it, or put another file in its place. */

@@ -2,26 +2,36 @@
 // Data is at the server when write returns (and with write-back when the kernel's own flush has), so that closeFlush has
 // nothing to wait for but the end of the caller's locks.
 
-import { read, write } from '../../client/io.ts';
+import { type ReadData, read, write } from '../../client/io.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import { type Bridge, isGone } from '../bridge.ts';
+import type { Node } from '../node.ts';
+import type { PageUse } from '../pages.ts';
 import { unlockAll } from './lock.ts';
 
 export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlush' | 'fsync'> {
   const { calls, dialect } = fs.session;
+  /** Drops pages that were written when a lock was granted: beside the written bytes they have older ones. */
+  function forget(node: Node, { from, to }: PageUse): void {
+    fs.dropPages(node, from, to - from).catch((error: unknown) => {
+      fs.logger.warn({ nodeid: node.id, error: String(error) }, 'pages older than a lock could not be dropped');
+    });
+  }
+
   return {
     read(ctx, _nodeid, fh, offset, size) {
       const { fid, node, stream } = fs.handles.file(fh);
       // what was empty when it was opened may have been written since: a file with a length is no stream
       const { size: end } = node.stat;
-      return read(calls, fid, offset, size, { whole: !stream || end > 0, stream, end, signal: ctx.signal });
+      const ask = () => read(calls, fid, offset, size, { whole: !stream || end > 0, stream, end, signal: ctx.signal });
+      return stream || fs.policy.mode !== 'auto' ? ask() : intoPages(node, offset, size, ask);
     },
 
     async write(ctx, _nodeid, fh, offset, data, flags) {
-      const { fid: opened, node, append, mapped } = fs.handles.file(fh);
+      const { fid: opened, node, append, mapped, stream } = fs.handles.file(fh);
       if (append && flags.fromCache && mapped === undefined)
         throw new ErrnoError(errno.EACCES, 'mapped, and opened to append');
       const fid = (flags.fromCache ? mapped : undefined) ?? opened;
@@ -31,9 +41,18 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
       // a server that does not look for the end has it looked for, as near to the write as can be
       const look = inOrder && !dialect.appends && !flags.fromCache;
       const at = look ? (await fs.stat(ctx, node, fid)).size : offset;
-      const count = await write(calls, fid, at, data, { inOrder, signal: ctx.signal });
-      if (at + count > node.stat.size) node.stat = { ...node.stat, size: at + count };
-      return count;
+      const direct = append || stream || fs.policy.mode !== 'auto';
+      const use = direct && !flags.fromCache ? undefined : node.pages.begin(at, data.length);
+      try {
+        const count = await write(calls, fid, at, data, { inOrder, signal: ctx.signal });
+        if (at + count > node.stat.size) node.stat = { ...node.stat, size: at + count };
+        return count;
+      } finally {
+        if (use !== undefined) {
+          node.pages.end(use);
+          if (use.stale) forget(node, use);
+        }
+      }
     },
 
     closeFlush(ctx, _nodeid, fh, lockOwner) {
@@ -51,4 +70,19 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
       }
     },
   };
+}
+
+/** A read that fills the kernel's pages. It is made again where a lock was granted meanwhile to who did not wait for it. */
+async function intoPages(node: Node, offset: number, size: number, ask: () => Promise<ReadData>): Promise<ReadData> {
+  const use = node.pages.begin(offset, size);
+  try {
+    for (;;) {
+      const data = await ask();
+      if (!use.stale) return data;
+      data.release();
+      use.stale = false;
+    }
+  } finally {
+    node.pages.end(use);
+  }
 }

@@ -48,7 +48,8 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
       clunk: (fid) => calls.clunk(fid),
       // what a lock is for: to see what others wrote before they gave it up, as with NFS (fs/nfs/file.c, do_setlk)
       granted: async (signal) => {
-        if (fs.policy.mode === 'auto') await soon(fs.dropPages(node), signal);
+        if (fs.policy.mode !== 'auto') return;
+        await node.pages.drop((offset, length) => fs.dropPages(node, offset, length), signal);
       },
       logger,
     });
@@ -112,25 +113,6 @@ export async function unlockAll(fs: Bridge, { node }: OpenFile, key: bigint, sig
   const tell = () =>
     fs.logger.warn({ file: fs.nodes.pathOf(node) }, 'closed before the server has said that its locks are released');
   await within(freeing, fs.flushTimeout, tell, signal);
-}
-
-/** Waits for what gets stuck only behind somebody's read that does; once aborted, for a moment more. */
-async function soon(work: Promise<unknown>, signal: AbortSignalLike): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  let hurry = () => {};
-  const enough = new Promise<void>((resolve) => {
-    hurry = () => {
-      timer = setTimeout(resolve, FIRST_PAUSE);
-    };
-  });
-  if (signal.aborted) hurry();
-  else signal.addEventListener('abort', hurry, { once: true });
-  try {
-    await Promise.race([work, enough]);
-  } finally {
-    signal.removeEventListener('abort', hurry);
-    clearTimeout(timer);
-  }
 }
 
 /**
