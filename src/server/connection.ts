@@ -226,11 +226,20 @@ export class Connection {
     }
     if (isPromise(result)) {
       result.then(
-        (body) => this.#answer(session, request, body),
-        (error) => this.#fail(session, request, error),
+        (body) => this.#later(() => this.#answer(session, request, body)),
+        (error) => this.#later(() => this.#fail(session, request, error)),
       );
     } else {
       this.#answer(session, request, result);
+    }
+  }
+
+  /** What goes wrong ends this connection, as it does where the transport that delivered the request sees it. */
+  #later(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#transport.close(error as Error);
     }
   }
 

@@ -337,6 +337,15 @@ describe.each(DIALECT_NAMES)('%s', (version) => {
       call.cancelled();
     });
 
+    test('an answer of the tree that is none ends the connection, and no other', async () => {
+      const other = await served.connect({ version });
+      raw.send('Tread', { fid: file, ...READ });
+      (await tree.next('read')).succeed(undefined);
+      await raw.closed;
+      await until(() => served.server.stats.connections.length === 1);
+      await other.walk('');
+    });
+
     test.each(['a second Tversion', 'a hang-up'])(
       'what a tree throws when it is told of %s is its own affair',
       async (how) => {
