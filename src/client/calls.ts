@@ -60,6 +60,7 @@ export class Calls {
       fids.created(fid, qids.at(-1) ?? from.qid);
       return { fid, qids };
     } catch (error) {
+      if (fids.isRefused(fid, error)) return this.walk(from, names, signal);
       this.#unmake(fid, error);
       throw error;
     }

@@ -6,7 +6,7 @@
 import type { AbortSignalLike } from '../common/abort.ts';
 import type { FidNumber } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
-import { ErrnoError } from '../common/errors.ts';
+import { ErrnoError, isErrno } from '../common/errors.ts';
 import { NOFID } from '../wire/p9/constants.ts';
 import type { Qid } from '../wire/p9/types.ts';
 
@@ -41,6 +41,8 @@ export interface FidStats {
 export class Fids {
   /** Numbers are reused before new ones are taken: some servers have a table of a thousand and no more (nfs-ganesha). */
   readonly #free: number[] = [];
+  /** Numbers whose clunk was refused, not as one of no fid: the server may have them still, against clunk(9P). */
+  readonly #doubtful = new Set<number>();
   #next = 1;
   #inUse = 0;
   readonly #clunk: (fid: Fid, signal?: AbortSignalLike) => Promise<void>;
@@ -72,7 +74,20 @@ export class Fids {
       fid.state = 'live';
       this.#live++;
     }
+    if (this.#doubtful.size > 0) this.#doubtful.delete(fid.number);
     fid.qid = qid;
+  }
+
+  /**
+   * The fid was not created, with this error. True: the server may have refused the number, as one that it has kept; it is not
+   * used again, and another may be tried.
+   */
+  isRefused(fid: Fid, error: unknown): boolean {
+    if (!this.#doubtful.has(fid.number) || !isErrno(error, errno.EBADF, errno.EEXIST, errno.EINVAL)) return false;
+    this.#doubtful.delete(fid.number);
+    fid.state = 'gone';
+    this.#inUse--;
+    return true;
   }
 
   /** The server has answered that the fid does not exist: the number is free without a clunk. */
@@ -184,7 +199,9 @@ export class Fids {
       return;
     }
     const clunk: Promise<void> = this.#clunk(fid)
-      .catch(() => undefined)
+      .catch((error: unknown) => {
+        if (error instanceof ErrnoError && error.errno !== errno.EBADF) this.#doubtful.add(fid.number);
+      })
       .then(() => {
         this.#clunking.delete(clunk);
         this.#leave(fid);

@@ -48,6 +48,56 @@ describe('a fid', () => {
     await expectIdle(client, 1);
   });
 
+  describe('whose clunk was refused', () => {
+    /** Walks and clunks; the number, after this answer to the clunk. */
+    async function refused(ecode: number): Promise<number> {
+      const walking = calls.walk(root, ['a']);
+      const { newfid } = await server.serve('Twalk', 'Rwalk', { qids: [qid] });
+      const { fid } = await walking;
+      if (fid !== undefined) calls.clunk(fid);
+      await server.serve('Tclunk', 'Rlerror', { ecode });
+      await expectIdle(client, 1);
+      return newfid;
+    }
+
+    test.each([errno.EBADF, errno.EEXIST, errno.EINVAL])(
+      'and that the server has kept is not used again, and missed by nobody (errno %i)',
+      async (ecode) => {
+        const kept = await refused(errno.EIO);
+        const walking = calls.walk(root, ['b']);
+        expect((await server.serve('Twalk', 'Rlerror', { ecode })).newfid).toBe(kept);
+        const again = await server.serve('Twalk', 'Rwalk', { qids: [qid] });
+        expect(again).toMatchObject({ fid: root.number, names: ['b'] });
+        expect(again.newfid).not.toBe(kept);
+        const { fid } = await walking;
+        expect(fid?.number).toBe(again.newfid);
+        if (fid !== undefined) calls.clunk(fid);
+        await server.serve('Tclunk', 'Rclunk', {});
+        await expectIdle(client, 1);
+        // nor later
+        expect(await refused(errno.EBADF)).toBe(again.newfid);
+        expect(await refused(errno.EBADF)).toBe(again.newfid);
+      },
+    );
+
+    test('as one of no fid is free, and an error of its walk is one', async () => {
+      const gone = await refused(errno.EBADF);
+      const walking = calls.walk(root, ['b']);
+      expect((await server.serve('Twalk', 'Rlerror', { ecode: errno.EBADF })).newfid).toBe(gone);
+      await expect(walking).rejects.toMatchObject({ code: 'EBADF' });
+      await expectIdle(client, 1);
+    });
+
+    test('and that is used again without trouble is like any other', async () => {
+      const number = await refused(errno.EIO);
+      expect(await refused(errno.EBADF)).toBe(number);
+      const walking = calls.walk(root, ['b']);
+      await server.serve('Twalk', 'Rlerror', { ecode: errno.EBADF });
+      await expect(walking).rejects.toMatchObject({ code: 'EBADF' });
+      await expectIdle(client, 1);
+    });
+  });
+
   test('is clunked when the last request that names it is over, and not before', async () => {
     const walking = calls.walk(root, []);
     server.reply((await server.next('Twalk')).tag, 'Rwalk', { qids: [] });
