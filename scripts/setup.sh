@@ -80,19 +80,21 @@ build() { node_modules/.bin/tsc -p tsconfig.build.json; }
 
 # What tests that were killed have left mounted, and their files: the name of each says whose process it was.
 clear_leftovers() {
-  local tmp=${TMPDIR:-/tmp} path pid
+  local tmp=${TMPDIR:-/tmp} device path pid
   [ -e /proc/self/mountinfo ] || return 0
   # a process that lives may have that number by chance
   gone() { ! grep -qa vitest "/proc/$1/cmdline" 2>/dev/null; }
-  while read -r path; do
+  while read -r device path; do
     pid=${path#"$tmp"/ninefs-test-}
     if ! gone "${pid%%-*}"; then continue; fi
     say "clearing a mount that an earlier run left: $path"
-    umount -l "$path" 2>/dev/null || fusermount3 -u -z "$path" || true
-  done < <(awk '$0 ~ / - fuse\.ninefs / { print $5 }' /proc/self/mountinfo | grep -F "$tmp/ninefs-test-" || true)
+    # what the kernel still wants of a process that was killed umount would wait for too, and could not be killed
+    { echo 1 >"/sys/fs/fuse/connections/${device#*:}/abort"; } 2>/dev/null || true
+    umount -l "$path" 2>/dev/null || fusermount3 -u -z "$path" 2>/dev/null || true
+  done < <(awk '$0 ~ / - fuse\.ninefs / { print $3, $5 }' /proc/self/mountinfo | grep -F " $tmp/ninefs-test-" || true)
   for path in "$tmp"/ninefs-test-*-*; do
     pid=${path#"$tmp"/ninefs-test-}
-    if [ -O "$path" ] && gone "${pid%%-*}"; then rm -rf --one-file-system "$path"; fi
+    if [ -O "$path" ] && gone "${pid%%-*}"; then rm -rf --one-file-system "$path" || true; fi
   done
 }
 
