@@ -2,10 +2,11 @@
 // Data is at the server when write returns (and with write-back when the kernel's own flush has), so that closeFlush has
 // nothing to wait for but the end of the caller's locks.
 
+import type { Fid } from '../../client/fids.ts';
 import { type ReadData, read, write } from '../../client/io.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
-import type { Operations } from '../../fuse/operations.ts';
+import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import { type Bridge, isGone } from '../bridge.ts';
 import type { Node } from '../node.ts';
@@ -14,6 +15,11 @@ import { unlockAll } from './lock.ts';
 
 export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlush' | 'fsync'> {
   const { calls, dialect } = fs.session;
+  async function measure(ctx: RequestContext, node: Node, fid: Fid): Promise<void> {
+    const { size } = await fs.stat(ctx, node, fid);
+    node.plain ||= size > 0;
+  }
+
   /** Drops pages that were written when a lock was granted: beside the written bytes they have older ones. */
   function forget(node: Node, { from, to }: PageUse): void {
     fs.dropPages(node, from, to - from).catch((error: unknown) => {
@@ -24,10 +30,14 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
   return {
     read(ctx, _nodeid, fh, offset, size) {
       const { fid, node, stream } = fs.handles.file(fh);
-      // what was empty when it was opened may have been written since: a file with a length is no stream
-      const { size: end } = node.stat;
-      const ask = () => read(calls, fid, offset, size, { whole: !stream || end > 0, stream, end, signal: ctx.signal });
-      return stream || fs.policy.mode !== 'auto' ? ask() : intoPages(node, offset, size, ask);
+      const ask = () => {
+        const { size: end } = node.stat;
+        return read(calls, fid, offset, size, { whole: !stream || end > 0, stream, end, signal: ctx.signal });
+      };
+      if (!stream) return fs.policy.mode === 'auto' ? intoPages(node, offset, size, ask) : ask();
+      // What was empty when it was opened may have been written since, and a file with a length is no stream. But what was
+      // written to may also be a question, and what is read the answer to it: the server says which, by the length.
+      return node.plain || node.stat.size === 0 ? ask() : measure(ctx, node, fid).then(ask);
     },
 
     async write(ctx, _nodeid, fh, offset, data, flags) {
