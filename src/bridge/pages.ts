@@ -48,13 +48,14 @@ export class Pages {
    */
   async drop(invalidate: Invalidate, signal: AbortSignalLike): Promise<void> {
     const busy = [...this.#uses];
-    // what the kernel has begun just now and has not told yet may keep one of these waiting
-    await soon(all(gaps(busy), invalidate), signal);
-    if (busy.length === 0) return;
+    // had before anything is waited for: some of them may end meanwhile
     const ended = busy.map((use) => {
       use.ended ??= deferred();
       return use.ended.promise;
     });
+    // what the kernel has begun just now and has not told yet may keep one of these waiting
+    await soon(all(gaps(busy), invalidate), signal);
+    if (busy.length === 0) return;
     try {
       await unlessAborted(Promise.all(ended), signal);
     } catch (error) {

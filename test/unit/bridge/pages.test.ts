@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import { Pages, type PageUse } from '../../../src/bridge/pages.ts';
 import { Abort } from '../../../src/common/abort.ts';
+import { deferred } from '../../../src/common/deadline.ts';
 
 const PAGE = 4096;
 /** Promises that are due have run after this. */
@@ -46,6 +47,22 @@ test('what is in use is spared until it is not, and waited for', async () => {
   await settled();
   expect(at).toEqual({ ranges: [...others, [2 * PAGE, 3 * PAGE], [4 * PAGE, 5 * PAGE]], done: true });
   expect([read.stale, write.stale]).toEqual([false, false]);
+});
+
+test('what ends while the rest is being dropped is not waited for any longer', async () => {
+  const pages = new Pages();
+  const use = pages.begin(0, PAGE);
+  const { promise, resolve } = deferred<void>();
+  const at = dropping(pages, new Abort(), promise);
+  await settled();
+  pages.end(use);
+  resolve();
+  await settled();
+  const ranges = [
+    [PAGE, Number.POSITIVE_INFINITY],
+    [0, PAGE],
+  ];
+  expect(at).toEqual({ ranges, done: true });
 });
 
 test('who is interrupted waits for nobody: what is still in use is stale, what is not is dropped', async () => {
