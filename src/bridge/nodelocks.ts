@@ -39,11 +39,14 @@ export interface NodeLocksOptions {
   logger: Logger;
 }
 
+/** Behind whatever programs lock (sqlite: at 1 GiB), and far from the end of all offsets. */
+const FAR = 2n ** 62n;
+
 export class NodeLocks {
   readonly table = new LockTable();
   readonly #options: NodeLocksOptions;
   #fid: Fid | undefined;
-  /** What the mount has at a server that keeps no ranges apart. */
+  /** What the mount has if the server keeps no ranges apart. */
   #whole: Kind = UNLCK;
   /** Settles when the last request that was let through has ended. */
   #turn: Promise<void> = Promise.resolve();
@@ -149,30 +152,37 @@ export class NodeLocks {
     }
     const { start, end } = lock;
     if ((await remote.lock(fid, this.#mine({ kind, start, end }), signal)) !== 'granted') return false;
-    if (locks.keepsRanges === undefined) await this.#learn(lock, kind, signal);
+    this.#whole = kind;
+    if (locks.keepsRanges === undefined) await this.#learn(lock, signal);
     return true;
   }
 
   /**
-   * Asks, as a stranger with a fid of its own, for a byte beside the range that was just granted. A server that then says
-   * that the range itself is in the way keeps no ranges apart. The lock is granted whatever becomes of the question.
+   * Asks, as a stranger with a fid of its own, for a byte that nobody has a reason to lock. A server that then says that the
+   * range just granted is in the way keeps no ranges apart. Some give the question back, diod when the file is locked and
+   * nfs-ganesha always: there the stranger tries to have the byte. The lock is granted whatever becomes of the question.
    */
-  async #learn({ start, end }: Range, kind: Kind, signal: AbortSignalLike): Promise<void> {
+  async #learn({ start, end }: Range, signal: AbortSignalLike): Promise<void> {
     const { remote, locks, clunk, logger } = this.#options;
-    const beside = end < LOCK_EOF ? end + 1n : start - 1n;
-    if (beside < 0n) return;
+    // two mounts that ask at a time should not be in each other's way
+    const far = FAR + BigInt(locks.procId);
+    const at = end < far ? far : start - 1n;
+    if (at < 0n || this.table.within(at, at).length > 0) return;
     let other: Fid | undefined;
     try {
       other = await this.#options.open(signal);
-      const stranger = {
-        ...this.#mine({ kind: WRLCK, start: beside, end: beside }),
-        procId: (locks.procId % 0x7fff_fffe) + 1,
-      };
+      const stranger = { ...this.#mine({ kind: WRLCK, start: at, end: at }), procId: (locks.procId % 0x7fff_fffe) + 1 };
       const found = await remote.getlock(other, stranger, signal);
-      const overlaps = found !== undefined && found.start <= start && found.end >= end;
-      locks.keepsRanges = !overlaps;
-      if (overlaps) {
-        this.#whole = kind;
+      if (found?.procId === stranger.procId && found.clientId === stranger.clientId) {
+        locks.keepsRanges = (await remote.lock(other, stranger, signal)) === 'granted';
+        if (locks.keepsRanges) await remote.lock(other, { ...stranger, kind: UNLCK });
+      } else {
+        const covers = found !== undefined && found.start <= start && found.end >= end;
+        // somebody else may read all of it, as we do
+        if (covers && found.kind === RDLCK && found.procId !== locks.procId) return;
+        locks.keepsRanges = !covers;
+      }
+      if (!locks.keepsRanges) {
         logger.info({}, 'the server locks whole files only: ranges are kept apart on this mount, not between clients');
       }
     } catch (error) {
@@ -195,6 +205,7 @@ export class NodeLocks {
       this.#whole = kind;
     } else {
       for (const gap of gaps(range, this.table.within(range.start, range.end))) wanted.push({ kind: UNLCK, ...gap });
+      if (wanted.length > 0) this.#whole = UNLCK;
     }
     for (const each of wanted) {
       try {

@@ -13,13 +13,20 @@ import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 
 const ANN = 61001;
 const peers = [
-  { name: 'diod', program: 'diod', start: (dir: string) => startDiod(dir), defaults: true },
-  { name: 'nfs-ganesha', program: 'ganesha.nfsd', start: (dir: string) => startGanesha(dir), defaults: false },
+  { name: 'diod', program: 'diod', start: (dir: string) => startDiod(dir), defaults: true, parts: true },
+  // with one range that an owner gives up it takes all that he has of the file
+  {
+    name: 'nfs-ganesha',
+    program: 'ganesha.nfsd',
+    start: (dir: string) => startGanesha(dir),
+    defaults: false,
+    parts: false,
+  },
 ];
 
 describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(peers)(
   '$name',
-  ({ program, start, defaults }) => {
+  ({ program, start, defaults, parts }) => {
     const missing = missingPrograms(program, 'setfacl');
     if (missing !== null) {
       it.skip(missing, () => undefined);
@@ -72,6 +79,20 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(peers
       expect(code).toBe(defaults ? 0 : 1);
       await output(`cd ${at(0)} && umask 077 && touch dir/file`);
       expect(await output(`stat -c %a ${at(0)}/dir/file`)).toBe(defaults ? '664\n' : '600\n');
+    });
+
+    it.skipIf(!parts)('record locks on two mounts: one range that is given up leaves the other', async () => {
+      const [one, other] = [new Locker(join(at(0), 'ranges')), new Locker(join(at(1), 'ranges'))];
+      try {
+        expect(await one.do('lock 0 10')).toBe('ok');
+        expect(await one.do('lock 20 10')).toBe('ok');
+        expect(await one.do('unlock 0 10')).toBe('ok');
+        expect(await other.do('lock 20 10')).toBe('EAGAIN');
+        expect(await one.do('unlock 20 10')).toBe('ok');
+        expect(await other.do('lock 20 10')).toBe('ok');
+      } finally {
+        for (const locker of [one, other]) await locker.end('SIGKILL');
+      }
     });
 
     it('flock(2) on two mounts: they exclude each other', async () => {

@@ -2,7 +2,7 @@
 // misses what is given up while he asks, and a file that is opened again while the server is still being told of locks that
 // have ended is asked about behind that, in the same name.
 
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { FileHandle, NodeId } from '../../src/common/brand.ts';
 import { LOCK_EOF, LOCK_STATUS, LOCK_TYPE } from '../../src/common/locktable.ts';
 import type { Message } from '../../src/wire/p9/messages.ts';
@@ -116,4 +116,66 @@ test('an open file description that is closed with its lock is forgotten as an o
   await turns();
   expect(stage.got('Tlock').map(({ kind }) => kind)).toEqual([WRLCK, UNLCK]);
   expect(stage.at.bridge.locks.size).toBe(0);
+});
+
+describe('whether the server keeps ranges apart is asked as a stranger, for a byte that nobody locks', () => {
+  type Found = Partial<Tlock> & { kind: number };
+  const { RDLCK } = LOCK_TYPE;
+  const ours = (message: { start: bigint }) => message.start <= SECOND.start;
+
+  /** Two ranges are taken, and one is given up: what the server was asked for, but by the stranger. */
+  async function taken(
+    type: number,
+    found: (asked: Tlock) => Found,
+    stranger: number = LOCK_STATUS.ERROR,
+  ): Promise<(number | bigint)[][]> {
+    stage.answer({
+      Tgetlock: (message) => stage.at.files.say(message, { ...message, ...found(message as unknown as Tlock) }),
+      Tlock: (message) => stage.at.files.say(message, { status: ours(message) ? LOCK_STATUS.SUCCESS : stranger }),
+    });
+    const node = await stage.lookup('file');
+    const fh = await stage.open(node);
+    await lock(node, fh, 1n, type, FIRST);
+    await lock(node, fh, 1n, type, SECOND);
+    await lock(node, fh, 1n, UNLCK, FIRST);
+    const sent = stage.got('Tlock').filter(ours);
+    await lock(node, fh, 1n, UNLCK, SECOND);
+    return sent.map(({ kind, start, length }) => [kind, start, length]);
+  }
+  const ranges = (type: number) => [
+    [type, 0n, 10n],
+    [type, 100n, 10n],
+    [UNLCK, 0n, 10n],
+  ];
+  const strangers = () => stage.got('Tlock').filter((message) => !ours(message));
+
+  test('nobody has it: ranges are kept', async () => {
+    expect(await taken(WRLCK, () => ({ kind: UNLCK }))).toEqual(ranges(WRLCK));
+    expect(stage.got('Tgetlock')).toHaveLength(1);
+    expect(strangers()).toEqual([]);
+  });
+
+  test.each<[string, (asked: Tlock) => Found]>([
+    ['all of the file is said to be locked', () => ({ kind: WRLCK, start: 0n, length: 0n, procId: 7, clientId: 'it' })],
+    ['this mount has all of it', ({ procId }) => ({ kind: RDLCK, start: 0n, length: 0n, procId: procId - 1 })],
+    ['the question comes back, and the stranger cannot have it (diod)', () => ({ kind: WRLCK })],
+  ])('%s: they are not, and a part that is given up leaves the rest', async (_, found) => {
+    // one lock of all of the file, which goes with the last of the ranges
+    expect(await taken(WRLCK, found, LOCK_STATUS.BLOCKED)).toEqual([[WRLCK, 0n, 10n]]);
+    expect(stage.got('Tlock').at(-1)).toMatchObject({ kind: UNLCK, start: 0n, length: 0n });
+  });
+
+  test('the question comes back, and the stranger can have it (nfs-ganesha): ranges are kept, and he gives it up', async () => {
+    expect(await taken(WRLCK, () => ({ kind: WRLCK }), LOCK_STATUS.SUCCESS)).toEqual(ranges(WRLCK));
+    expect(strangers().map(({ kind, length }) => [kind, length])).toEqual([
+      [WRLCK, 1n],
+      [UNLCK, 1n],
+    ]);
+  });
+
+  test('somebody else reads all of it, as we do: that says nothing, and is asked again', async () => {
+    const other = { kind: RDLCK, start: 0n, length: 0n, procId: 7, clientId: 'other' };
+    expect(await taken(RDLCK, () => other)).toEqual(ranges(RDLCK));
+    expect(stage.got('Tgetlock')).toHaveLength(2);
+  });
 });
