@@ -1,8 +1,8 @@
 // The public surface, and nothing else: a 9P client, a mount, an embedded server with its trees, and the errors that all
 // of them use. What is not exported here may change at any time.
 
-export type { NoMap } from './bridge/ids.ts';
 export { type Mount, type MountEnd, type MountStats, mount } from './bridge/mount.ts';
+export type { NoMap } from './bridge/owners/ids.ts';
 export {
   type AccessMode,
   type CacheMode,

@@ -17,6 +17,7 @@ import { DotU } from './dialects/dotu.ts';
 import { Legacy } from './dialects/legacy.ts';
 import { Plan9Calls } from './dialects/plan9-calls.ts';
 import { candidates, type Version } from './dialects/versions.ts';
+import { FidFacts } from './fidfacts.ts';
 import { HungUp } from './version.ts';
 
 export interface SessionOptions extends ConnectionOptions {
@@ -49,6 +50,8 @@ export class Session {
   readonly connection: Connection;
   readonly calls: Calls;
   readonly dialect: Dialect;
+  /** What the fids of this connection's server turned out to be. */
+  readonly fidFacts: FidFacts;
 
   /** Names for numbers and numbers for names, where the dialect needs them. */
   readonly accounts: Accounts;
@@ -56,6 +59,7 @@ export class Session {
   constructor(connection: Connection, accounts: Accounts = new Accounts()) {
     this.connection = connection;
     this.accounts = accounts;
+    this.fidFacts = new FidFacts(connection.logger);
     const { calls, dialect } = speakers[connection.version](connection, accounts);
     this.calls = calls;
     this.dialect = dialect;

@@ -11,25 +11,27 @@ import { ErrnoError, isErrno } from '../../common/errors.ts';
 import { LOCK_EOF, LOCK_TYPE } from '../../common/locktable.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
-import type { Bridge } from '../bridge.ts';
-import type { OpenFile } from '../handles.ts';
-import type { Node } from '../node.ts';
-import { NodeLocks } from '../nodelocks.ts';
+import type { Bridge } from '../context.ts';
+import type { OpenFile } from '../files/handles.ts';
+import { unhurried } from '../finish.ts';
+import { NodeLocks } from '../locks/nodelocks.ts';
+import { isQid, type Node } from '../nodes/node.ts';
 
 /** Milliseconds between two askings. */
 const FIRST_PAUSE = 10;
 const LONGEST_PAUSE = 1000;
 
 export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'>> {
-  const { dialect, calls } = fs.session;
   const { locks, logger } = fs;
 
   /** A fid for the locks of a file. Locks for writing need one that writes; a file that may only be read has no such locks. */
   async function open(ctx: RequestContext, node: Node, signal: AbortSignalLike): Promise<Fid> {
+    const { dialect, calls } = fs.session;
     for (const flags of [OPEN.RDWR, OPEN.RDONLY, OPEN.WRONLY]) {
-      const fid = await fs.clone({ ...ctx, signal }, node);
+      const fid = await fs.fids.own({ ...ctx, signal }, node);
       try {
         await dialect.open(fid, flags, signal);
+        if (!isQid(node, fid.qid)) throw new ErrnoError(errno.ESTALE, 'another file has the name now');
         return fid;
       } catch (error) {
         calls.clunk(fid);
@@ -42,14 +44,18 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
 
   function of(ctx: RequestContext, node: Node): NodeLocks {
     node.locks ??= new NodeLocks({
-      remote: dialect,
+      remote: {
+        lock: (fid, lock, signal) => fs.session.dialect.lock(fid, lock, signal),
+        getlock: (fid, lock, signal) => fs.session.dialect.getlock(fid, lock, signal),
+      },
       locks,
       open: (signal) => open(ctx, node, signal),
-      clunk: (fid) => calls.clunk(fid),
+      moves: () => (fs.session.fidFacts.openFollows('openIo') ? undefined : fs.nodes.moves),
+      clunk: (fid) => fs.session.calls.clunk(fid),
       // what a lock is for: to see what others wrote before they gave it up, as with NFS (fs/nfs/file.c, do_setlk)
       granted: async (signal) => {
         if (fs.policy.mode !== 'auto') return;
-        await node.pages.drop((offset, length) => fs.dropPages(node, offset, length), signal);
+        await node.pages.drop((offset, length) => fs.kernel.dropPages(node, offset, length), signal);
       },
       logger,
     });
@@ -78,7 +84,7 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
       const at = of(ctx, file.node);
       try {
         // what is given back is under way, and goes on without who has waited long enough, as at his close
-        if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), fs.finishing(ctx).signal);
+        if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), unhurried(fs, ctx).signal);
         owner.nodes.add(file.node);
         for (let ms = FIRST_PAUSE; ; ) {
           const { changed } = at;
@@ -125,7 +131,7 @@ export function releaseLocks(fs: Bridge, file: OpenFile): void {
   if (locks === undefined) return;
   void locks.closed(file).then(() => {
     fs.locks.settleOn(node);
-    if (node.opens.size > 0 || node.locks !== locks) return;
+    if (node.isOpen || node.locks !== locks) return;
     node.locks = undefined;
     locks.end();
   });

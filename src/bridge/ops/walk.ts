@@ -3,7 +3,8 @@
 import { errno } from '../../common/errno.ts';
 import { ErrnoError, isErrno } from '../../common/errors.ts';
 import type { Operations } from '../../fuse/operations.ts';
-import type { Bridge } from '../bridge.ts';
+import type { Bridge } from '../context.ts';
+import { entryOf, look } from '../names/look.ts';
 
 /** NAME_MAX: longer names are refused here, as a local file system would, whatever the server thinks of them. */
 const NAME_MAX = 255;
@@ -23,7 +24,7 @@ export function walkOps(fs: Bridge): Pick<Operations, 'lookup' | 'forget'> {
       checkName(name);
       const parent = fs.nodes.get(parentId);
       try {
-        return fs.entry(await fs.look(ctx, parent, name));
+        return entryOf(fs, await look(fs, ctx, parent, name));
       } catch (error) {
         if (!isErrno(error, errno.ENOENT)) throw error;
         const { negativeTtl } = fs.policy;

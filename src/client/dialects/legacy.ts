@@ -11,6 +11,7 @@ import type { RecordLock } from '../../common/locktable.ts';
 import { relayed } from '../../common/relay.ts';
 import { DM, OMODE, OPEN, QT } from '../../wire/p9/constants.ts';
 import { type Stat, UNTOUCHED } from '../../wire/p9/stat.ts';
+import type { Qid } from '../../wire/p9/types.ts';
 import type { Accounts } from '../accounts.ts';
 import type { Fid } from '../fids.ts';
 import { sideName } from '../sidename.ts';
@@ -27,11 +28,6 @@ const PERMISSIONS = 0o777;
 const FMODE_EXEC = 0o40;
 
 export class Legacy implements Dialect {
-  /** Its servers are as often paths inside as not, and do not say so. */
-  readonly fidsFollowPaths: boolean = true;
-  readonly openNeedsName = true;
-  /** There is nothing to be asked. */
-  readonly learnNames = async (): Promise<void> => {};
   readonly attachesByName: boolean = true;
   readonly hasLinks: boolean = false;
   readonly replacesInSteps = true;
@@ -58,8 +54,8 @@ export class Legacy implements Dialect {
     return this.calls.attach(uname, aname, uid, signal);
   }
 
-  walk(from: Fid, names: readonly string[], signal?: AbortSignalLike): Promise<Fid> {
-    return walk(this.calls, from, names, signal);
+  walk(from: Fid, names: readonly string[], signal?: AbortSignalLike, above?: Qid): Promise<Fid> {
+    return walk(this.calls, from, names, signal, above);
   }
 
   async stat(fid: Fid, signal?: AbortSignalLike): Promise<FileStat> {

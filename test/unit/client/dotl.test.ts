@@ -179,13 +179,11 @@ describe('open', () => {
 
 describe.each([errno.EOPNOTSUPP, errno.ENOSYS])('on a server that answers errno %i', (ecode) => {
   test('unlink becomes Tremove, from then on at once', async () => {
-    expect(dialect.fidsFollowPaths).toBe(false);
     const first = dialect.unlink(root, 'a', false);
     await server.serve('Tunlinkat', 'Rlerror', { ecode });
     const { newfid } = await server.serve('Twalk', 'Rwalk', { qids: [qid] });
     expect((await server.serve('Tremove', 'Rremove', {})).fid).toBe(newfid);
     await first;
-    expect(dialect.fidsFollowPaths).toBe(true);
     const second = dialect.unlink(root, 'd', true);
     await server.serve('Twalk', 'Rwalk', { qids: [{ ...qid, type: QT.DIR }] });
     await server.serve('Tremove', 'Rlerror', { ecode: errno.ENOTEMPTY });
@@ -227,7 +225,6 @@ test('other errors of unlink and rename are the answer', async () => {
   const renaming = dialect.rename(root, 'a', root, 'b');
   await server.serve('Trenameat', 'Rlerror', { ecode: errno.ENOENT });
   await expect(renaming).rejects.toMatchObject({ code: 'ENOENT' });
-  expect(dialect.fidsFollowPaths).toBe(false);
   await expectIdle(client, 1);
 });
 
@@ -316,18 +313,5 @@ test.each([
   await server.serve('Txattrcreate', 'Rlerror', { ecode: errno.EIO });
   await expect(setting).rejects.toMatchObject({ code });
   await server.serve('Tclunk', 'Rclunk', {});
-  await expectIdle(client, 1);
-});
-
-test.each([
-  ['has no Tunlinkat', errno.EOPNOTSUPP, true],
-  ['has it', errno.ENOENT, false],
-])('whether an open file needs its name is asked once, of a server that %s', async (_what, ecode, needs) => {
-  const asking = dialect.learnNames(root);
-  await server.serve('Tunlinkat', 'Rlerror', { ecode });
-  await asking;
-  expect(dialect.openNeedsName).toBe(needs);
-  await dialect.learnNames(root);
-  await server.quiet();
   await expectIdle(client, 1);
 });

@@ -1,29 +1,42 @@
-// Open files and directories: the fh that the kernel holds, the open fid behind it, and for a directory the part of its
-// listing that was read ahead. A handle's fid is its own and is clunked when it is released.
+// Open files and directories: the fh that the kernel holds, and what it stands for, which is not a fid but a node, a user and the
+// flags of the open. The open fid is the present way to it: reopen.ts replaces one that may have lost the file.
+// Guarantees: a handle's fid is its own and is clunked when it is released.
 
-import type { ListedDirent } from '../client/dialects/dialect.ts';
-import type { Fid } from '../client/fids.ts';
-import type { FileHandle } from '../common/brand.ts';
-import { errno } from '../common/errno.ts';
-import { ErrnoError } from '../common/errors.ts';
-import type { Node } from './node.ts';
+import type { ListedDirent } from '../../client/dialects/dialect.ts';
+import type { Fid } from '../../client/fids.ts';
+import type { FileHandle } from '../../common/brand.ts';
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import type { RequestContext } from '../../fuse/operations.ts';
+import type { Node } from '../nodes/node.ts';
 
-export interface OpenFile {
-  readonly kind: 'file';
-  readonly fid: Fid;
+/** What files and directories have in common; files/reopen.ts writes what is not readonly. */
+interface Opened {
+  fid: Fid;
   readonly node: Node;
+  /** Who opened it. */
+  readonly by: RequestContext;
+  /** Of Tlopen, without what must not happen twice. */
+  readonly flags: number;
+  /** The names by which the fid came, joined, and Nodes.moves when they were last the right ones. */
+  route: string;
+  moves: number;
+  /** performance.now() when the fid was last seen to reach the node. */
+  checked: number;
+}
+
+export interface OpenFile extends Opened {
+  readonly kind: 'file';
   /** One request a read, a short answer is an answer (cache.ts). */
   readonly stream: boolean;
   /** The server decides where a write goes. */
   readonly append: boolean;
   /** Opened without O_APPEND, for what a shared mapping of an append-only descriptor writes to its own place. */
-  readonly mapped: Fid | undefined;
+  mapped: Fid | undefined;
 }
 
-export interface OpenDirectory {
+export interface OpenDirectory extends Opened {
   readonly kind: 'directory';
-  readonly fid: Fid;
-  readonly node: Node;
   /** Entries that were read, and the cookie before the first of them. */
   listing: { from: bigint; entries: readonly ListedDirent[] } | undefined;
 }
@@ -39,7 +52,7 @@ export class Handles {
   add(handle: OpenFile | OpenDirectory): FileHandle {
     const fh = this.#next++ as FileHandle;
     this.#open.set(fh, handle);
-    if (handle.kind === 'file') handle.node.opens.add(handle);
+    if (handle.kind === 'file') handle.node.opened(handle);
     return fh;
   }
 
@@ -64,7 +77,7 @@ export class Handles {
     const handle = this.#open.get(fh);
     if (handle === undefined) throw new ErrnoError(errno.EBADF, `fh ${fh}`);
     this.#open.delete(fh);
-    if (handle.kind === 'file') handle.node.opens.delete(handle);
+    if (handle.kind === 'file') handle.node.closed(handle);
     return handle;
   }
 }

@@ -4,16 +4,20 @@
 
 import { randomInt } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { LockOwner } from '../common/locktable.ts';
-import type { Node } from './node.ts';
+import type { LockOwner, LockTable } from '../../common/locktable.ts';
 
 const LAST = 0x7fff_ffff;
+
+/** A file as far as its locks go: a node. */
+export interface LockedFile {
+  readonly locks?: { readonly table: LockTable } | undefined;
+}
 
 export interface Owner extends LockOwner {
   /** The process, as it was when it last asked; what F_GETLK shows to others here. */
   pid: number;
   /** On which files it may have some. */
-  readonly nodes: Set<Node>;
+  readonly nodes: Set<LockedFile>;
   /** Requests under way, of all its threads: what they get is its own. */
   asking: number;
 }
@@ -81,7 +85,7 @@ export class Locks {
   }
 
   /** The same for all who had locks on a file, some of which have ended with a descriptor. */
-  settleOn(node: Node): void {
+  settleOn(node: LockedFile): void {
     for (const [key, owner] of this.#owners) if (owner.nodes.has(node)) this.settle(key);
   }
 }

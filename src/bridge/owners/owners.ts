@@ -4,12 +4,12 @@
 // Must not look at requests: ids.ts maps numbers, attrs.ts shows them.
 
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { Accounts } from '../client/accounts.ts';
-import type { FileStat } from '../client/dialects/dialect.ts';
-import { ConfigError } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
+import { Accounts } from '../../client/accounts.ts';
+import type { FileStat } from '../../client/dialects/dialect.ts';
+import { ConfigError } from '../../common/errors.ts';
+import type { Logger } from '../../common/log.ts';
+import type { MountSettings } from '../settings.ts';
 import { type IdMap, mappedIds, oneId, readIdPairs, sameIds } from './ids.ts';
-import type { MountSettings } from './settings.ts';
 
 /** The server's ids as ours and back. */
 export interface IdMaps {

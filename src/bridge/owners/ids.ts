@@ -3,9 +3,9 @@
 // Pure: the files' text and the user database are given to it. An id without a counterpart is EPERM or passes as it is,
 // as `nomap` says; one that the server does not know itself (NONUNAME) is never mapped.
 
-import { errno } from '../common/errno.ts';
-import { ConfigError, ErrnoError } from '../common/errors.ts';
-import { NONUNAME } from '../wire/p9/constants.ts';
+import { errno } from '../../common/errno.ts';
+import { ConfigError, ErrnoError } from '../../common/errors.ts';
+import { NONUNAME } from '../../wire/p9/constants.ts';
 
 /** What becomes of an id that a file does not name: an error, as with sshfs, or nothing. */
 export type NoMap = 'error' | 'ignore';

@@ -5,8 +5,8 @@
 // forgotten); bounded, beyond which the longest known collision may have its first number go to another name.
 
 import { createHash } from 'node:crypto';
-import type { Qid } from '../wire/p9/types.ts';
-import { inoOf } from './attrs.ts';
+import type { Qid } from '../../wire/p9/types.ts';
+import { inoOf } from '../attributes/attrs.ts';
 
 const MOST = 65536;
 /** Above what servers give out, and positive where a program takes it for signed. */

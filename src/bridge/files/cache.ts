@@ -7,12 +7,12 @@
 // and only a direct read of them can be interrupted. With loose, one that was made here or has had a length is not: a direct
 // read would not see what other descriptors have left in the write-back cache.
 
-import type { FileStat } from '../client/dialects/dialect.ts';
-import type { FuseSettings } from '../fuse/init.ts';
-import { fopen } from '../wire/fuse/constants.ts';
-import { OPEN, QT } from '../wire/p9/constants.ts';
-import { sameContent } from './attrs.ts';
-import type { CacheMode } from './settings.ts';
+import type { FileStat } from '../../client/dialects/dialect.ts';
+import type { FuseSettings } from '../../fuse/init.ts';
+import { fopen } from '../../wire/fuse/constants.ts';
+import { OPEN, QT } from '../../wire/p9/constants.ts';
+import { sameContent } from '../attributes/attrs.ts';
+import type { CacheMode } from '../settings.ts';
 
 export interface CachePolicy {
   readonly mode: CacheMode;

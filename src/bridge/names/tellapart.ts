@@ -4,38 +4,20 @@
 // Guarantees: files that are there at the same time under one qid and have a single link are told apart; what a look cannot
 // settle (the place may not be entered) is judged by the attributes.
 
-import type { FileStat } from '../client/dialects/dialect.ts';
-import type { Fid } from '../client/fids.ts';
-import { errno } from '../common/errno.ts';
-import { ErrnoError } from '../common/errors.ts';
-import type { RequestContext } from '../fuse/operations.ts';
-import { isDirectory, S_IFMT } from './attrs.ts';
-import type { Bridge } from './bridge.ts';
-import { type Node, routeOf } from './node.ts';
-
-/**
- * A known node that it is; 'another' file, which has got a number that was in use before; or one more with a number that
- * 'collides': that number is shown for the other.
- */
-export type Verdict = Node | 'another' | 'collides';
+import type { FileStat } from '../../client/dialects/dialect.ts';
+import type { Fid } from '../../client/fids.ts';
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import type { RequestContext } from '../../fuse/operations.ts';
+import { isDirectory } from '../attributes/attrs.ts';
+import type { Bridge } from '../context.ts';
+import { type Node, routeOf } from '../nodes/node.ts';
+import type { Verdict } from '../nodes/nodes.ts';
+import { alike, sameKind } from '../nodes/sameness.ts';
 
 /** How many places are looked at: a server with more files of one qid gives every file the same. */
 const MOST_PLACES = 4;
 const TRIES = 3;
-
-function sameKind(a: FileStat, b: FileStat): boolean {
-  return a.qid.path === b.qid.path && a.qid.type === b.qid.type && (a.mode & S_IFMT) === (b.mode & S_IFMT);
-}
-
-/** As far as attributes can tell. */
-export function alike(a: FileStat, b: FileStat): boolean {
-  return sameKind(a, b) && a.size === b.size && a.mtime === b.mtime && a.mtimeNsec === b.mtimeNsec && a.uid === b.uid;
-}
-
-/** Two of several names of one file, without a doubt. */
-export function linked(a: FileStat, b: FileStat): boolean {
-  return a.nlink > 1 && b.nlink > 1 && !isDirectory(a) && alike(a, b);
-}
 
 /** Judges a name, whose file is `fid` and looks like `stat`, beside nodes that have its qid.path and lie elsewhere. */
 export async function tellApart(

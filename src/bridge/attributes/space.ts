@@ -2,8 +2,8 @@
 // Guarantees: never a size of nothing, which df hides and installers take for a full disk; and a block size that programs can
 // use, since some of them read and write by it (nfs-ganesha says 1).
 
-import type { FileSystemStat } from '../client/dialects/dialect.ts';
-import type { StatFs } from '../fuse/operations.ts';
+import type { FileSystemStat } from '../../client/dialects/dialect.ts';
+import type { StatFs } from '../../fuse/operations.ts';
 
 const BLOCK = 4096;
 const LEAST_BLOCK = 512;

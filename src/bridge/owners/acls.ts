@@ -3,12 +3,12 @@
 // (acl(5)), and the server, whose file system applies it, must be sent the mode without.
 // Whether a directory has one is asked of the server, and known for as long as attributes are.
 
-import type { AbortSignalLike } from '../common/abort.ts';
-import { errno } from '../common/errno.ts';
-import { type ErrnoError, isErrno } from '../common/errors.ts';
-import type { RequestContext } from '../fuse/operations.ts';
-import type { Bridge } from './bridge.ts';
-import type { Node } from './node.ts';
+import type { AbortSignalLike } from '../../common/abort.ts';
+import { errno } from '../../common/errno.ts';
+import { type ErrnoError, isErrno } from '../../common/errors.ts';
+import type { RequestContext } from '../../fuse/operations.ts';
+import type { Bridge } from '../context.ts';
+import type { Node } from '../nodes/node.ts';
 
 export const ACCESS_ACL = 'system.posix_acl_access';
 export const DEFAULT_ACL = 'system.posix_acl_default';
@@ -25,7 +25,7 @@ async function hasDefaultAcl(fs: Bridge, ctx: RequestContext, dir: Node): Promis
   const until = performance.now() + fs.policy.attrTtl * 1000;
   let is = true;
   try {
-    const value = await fs.session.dialect.getxattr(await fs.fid(ctx, dir), DEFAULT_ACL, ctx.signal);
+    const value = await fs.fids.checked(ctx, dir, (fid) => fs.session.dialect.getxattr(fid, DEFAULT_ACL, ctx.signal));
     is = value.length > 0;
   } catch (error) {
     if (!isNone(error)) throw error;

@@ -1,8 +1,8 @@
 // Names that are just being replaced, on servers that need several steps for it: whoever looks one of them up on this mount
 // waits for the end, and never finds nothing.
 
-import { type AbortSignalLike, unlessAborted } from '../common/abort.ts';
-import type { Node } from './node.ts';
+import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
+import type { Node } from '../nodes/node.ts';
 
 export class Replacing {
   readonly #ends = new Map<Node, Map<string, Promise<void>>>();

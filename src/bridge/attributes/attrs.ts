@@ -1,11 +1,11 @@
 // The server's attributes as the kernel wants them, and the comparisons that caching rests on.
 // Guarantees: what a hostile or careless server sends stays within what the kernel accepts.
 
-import type { FileStat, StatChange } from '../client/dialects/dialect.ts';
-import type { Attr, SetAttr } from '../fuse/operations.ts';
-import { NONUNAME } from '../wire/p9/constants.ts';
-import type { Qid } from '../wire/p9/types.ts';
-import type { Owners } from './owners.ts';
+import type { FileStat, StatChange } from '../../client/dialects/dialect.ts';
+import type { Attr, SetAttr } from '../../fuse/operations.ts';
+import { NONUNAME } from '../../wire/p9/constants.ts';
+import type { Qid } from '../../wire/p9/types.ts';
+import type { Owners } from '../owners/owners.ts';
 
 export const S_IFMT = 0o170000;
 export const S_IFREG = 0o100000;
@@ -34,11 +34,11 @@ export function shownMode(mode: number, { fmask, dmask }: Owners): number {
   return mask === undefined ? mode : type | (0o777 & ~mask);
 }
 
-export function toAttr(stat: FileStat, owners: Owners, ino = inoOf(stat.qid)): Attr {
+export function toAttr(stat: FileStat, owners: Owners, ino = inoOf(stat.qid), links = stat.nlink): Attr {
   return {
     ino,
     mode: shownMode(stat.mode, owners),
-    nlink: Math.min(stat.nlink, MAX_U32),
+    nlink: Math.min(links, MAX_U32),
     uid: owners.showUid ?? (stat.uid === NONUNAME ? owners.dfltuid : owners.uids.toLocal(stat.uid)),
     gid: owners.showGid ?? (stat.gid === NONUNAME ? owners.dfltgid : owners.gids.toLocal(stat.gid)),
     rdev: stat.rdev % (MAX_U32 + 1),
@@ -87,4 +87,26 @@ export function sameContent(a: FileStat, b: FileStat): boolean {
   // with ctime: whoever writes a file may set its mtime back (cp -p, rsync -t)
   const sameTimes = a.mtime === b.mtime && a.mtimeNsec === b.mtimeNsec;
   return a.size === b.size && sameTimes && a.ctime === b.ctime && a.ctimeNsec === b.ctimeNsec;
+}
+
+/** Attributes after a change that was made; the server's clock is taken to be this machine's. */
+export function changedStat(stat: FileStat, change: StatChange & { nlink?: number }): FileStat {
+  const { mode, uid, gid, size, atime, mtime, nlink } = change;
+  const now = { sec: Math.floor(Date.now() / 1000), nsec: (Date.now() % 1000) * 1_000_000 };
+  const time = (asked: StatChange['atime'], sec: number, nsec: number) =>
+    asked === undefined ? { sec, nsec } : asked === 'now' ? now : asked;
+  const a = time(atime, stat.atime, stat.atimeNsec);
+  const m = time(mtime, stat.mtime, stat.mtimeNsec);
+  return {
+    ...stat,
+    mode: mode === undefined ? stat.mode : (stat.mode & S_IFMT) | mode,
+    nlink: nlink ?? stat.nlink,
+    size: size ?? stat.size,
+    uid: uid ?? stat.uid,
+    gid: gid ?? stat.gid,
+    atime: a.sec,
+    atimeNsec: a.nsec,
+    mtime: m.sec,
+    mtimeNsec: m.nsec,
+  };
 }

@@ -5,13 +5,13 @@
 // Guarantees: whoever has a lock here, the mount has it at the server; requests about one file go to the server one after
 // the other; the fid lives while a descriptor of the file does.
 
-import type { Fid } from '../client/fids.ts';
-import { type AbortSignalLike, unlessAborted } from '../common/abort.ts';
-import { deferred } from '../common/deadline.ts';
-import { errno } from '../common/errno.ts';
-import { ErrnoError } from '../common/errors.ts';
-import { LOCK_EOF, LOCK_STATUS, LOCK_TYPE, LockTable, type RecordLock } from '../common/locktable.ts';
-import type { Logger } from '../common/log.ts';
+import type { Fid } from '../../client/fids.ts';
+import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
+import { deferred } from '../../common/deadline.ts';
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import { LOCK_EOF, LOCK_STATUS, LOCK_TYPE, LockTable, type RecordLock } from '../../common/locktable.ts';
+import type { Logger } from '../../common/log.ts';
 import type { Locks } from './locks.ts';
 
 const { RDLCK, WRLCK, UNLCK } = LOCK_TYPE;
@@ -33,6 +33,8 @@ export interface NodeLocksOptions {
   locks: Locks;
   /** A fid of the file's own, opened for the locks, or for asking only. */
   open(signal: AbortSignalLike): Promise<Fid>;
+  /** Counts the changes of names through which such a fid may have lost the file; undefined: none can. */
+  moves(): number | undefined;
   clunk(fid: Fid): void;
   /** A lock was granted: what is done before its taker may go on. An abort hurries it, and does not make it fail. */
   granted(signal: AbortSignalLike): Promise<void>;
@@ -46,6 +48,8 @@ export class NodeLocks {
   readonly table = new LockTable();
   readonly #options: NodeLocksOptions;
   #fid: Fid | undefined;
+  /** NodeLocksOptions.moves when the fid was opened. */
+  #moves: number | undefined;
   /** What the mount has if the server keeps no ranges apart. */
   #whole: Kind = UNLCK;
   /** Settles when the last request that was let through has ended. */
@@ -134,6 +138,10 @@ export class NodeLocks {
   }
 
   async #opened(signal: AbortSignalLike): Promise<Fid> {
+    const moves = this.#options.moves();
+    // with locks it is kept: the server may keep them by the fid
+    if (moves !== this.#moves && moves !== undefined && this.#whole === UNLCK && this.table.size === 0) this.end();
+    this.#moves = moves;
     this.#fid ??= await this.#options.open(signal);
     return this.#fid;
   }

@@ -3,9 +3,9 @@
 // Guarantees: the kernel is not asked to drop pages that it keeps locked, which would keep it waiting, and with it whoever else
 // wants pages dropped, for as long as the server does not answer; whoever does not wait for that gets no older bytes either.
 
-import { type AbortSignalLike, unlessAborted } from '../common/abort.ts';
-import { type Deferred, deferred } from '../common/deadline.ts';
-import { CancelledError } from '../common/errors.ts';
+import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
+import { type Deferred, deferred } from '../../common/deadline.ts';
+import { CancelledError } from '../../common/errors.ts';
 
 /** The kernel locks whole pages for a write of any part of them. Where they are larger, dropping may have to wait. */
 const PAGE = 4096;

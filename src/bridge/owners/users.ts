@@ -2,11 +2,11 @@
 // attach once. A uid here is a key of the fids that nodes.ts keeps.
 // A failed attach is not remembered: the server may know the user a moment later.
 
-import type { Fid } from '../client/fids.ts';
-import type { Session } from '../client/session.ts';
-import { type AbortSignalLike, unlessAborted } from '../common/abort.ts';
-import type { RequestContext } from '../fuse/operations.ts';
-import type { AccessMode } from './settings.ts';
+import type { Fid } from '../../client/fids.ts';
+import type { Session } from '../../client/session.ts';
+import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
+import type { RequestContext } from '../../fuse/operations.ts';
+import type { AccessMode } from '../settings.ts';
 
 export interface UsersOptions {
   access: AccessMode;
@@ -35,7 +35,7 @@ export class Users {
   }
 
   /** The uid that a request is made as. */
-  of(ctx: RequestContext): number {
+  of(ctx: Pick<RequestContext, 'uid'>): number {
     return this.#options.access === 'user' ? ctx.uid : this.owner;
   }
 
@@ -58,6 +58,11 @@ export class Users {
   #nameOf(uid: number): string {
     const { dialect, accounts } = this.#session;
     return dialect.attachesByName && uid !== this.owner ? accounts.userOf(uid) : this.#options.uname;
+  }
+
+  /** The root as one uid, where it is attached. */
+  attachedRoot(uid: number): Fid | undefined {
+    return this.#roots.get(uid);
   }
 
   /**
