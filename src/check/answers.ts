@@ -4,6 +4,7 @@
 
 import { errnoName } from '../common/errno.ts';
 import type { Message } from '../wire/p9/messages.ts';
+import { isRefusal as isRefusalReply } from '../wire/p9/traits.ts';
 
 /** A message that came. One that cannot be decoded keeps its tag, where its header had one. */
 export type Heard =
@@ -15,7 +16,7 @@ export type Answer = Heard | { readonly type: 'closed'; readonly tag: number; re
 
 /** The errno of an answer that is an error, undefined for every other. */
 export function ecodeOf(answer: Answer): number | undefined {
-  return answer.type === 'Rlerror' || answer.type === 'Rerror' ? answer.ecode : undefined;
+  return isRefusalReply(answer) ? answer.ecode : undefined;
 }
 
 export function isError(answer: Answer): boolean {

@@ -12,6 +12,7 @@ import type { Transport } from '../transport/transport.ts';
 import { dotlCodec } from '../wire/p9/codec.ts';
 import { MIN_MSIZE, NOTAG, VERSION } from '../wire/p9/constants.ts';
 import type { Message } from '../wire/p9/messages.ts';
+import { isRefusal } from '../wire/p9/traits.ts';
 import type { Version } from './dialects/versions.ts';
 
 /** Who gets the frames of a transport: the negotiation first, then the connection. */
@@ -150,7 +151,7 @@ function quote(text: string): string {
 
 /** The version that a reply names; undefined for an error. */
 function offerOf(peer: string, reply: Message): string | undefined {
-  if (reply.type === 'Rlerror' || reply.type === 'Rerror') return undefined;
+  if (isRefusal(reply)) return undefined;
   if (reply.type !== 'Rversion') throw new ProtocolError(`${peer}: ${reply.type} in answer to Tversion; ${HINT}`);
   if (reply.tag !== NOTAG) throw new ProtocolError(`${peer}: Rversion with tag ${reply.tag}, not NOTAG`);
   return reply.version;
@@ -158,7 +159,7 @@ function offerOf(peer: string, reply: Message): string | undefined {
 
 /** What the server does instead of agreeing, as the end of a sentence. */
 function refusalOf(version: Version, reply: Message): string {
-  if (reply.type === 'Rlerror' || reply.type === 'Rerror') return `refuses ${version} (${errnoName(reply.ecode)})`;
+  if (isRefusal(reply)) return `refuses ${version} (${errnoName(reply.ecode)})`;
   if (reply.type !== 'Rversion' || reply.version === VERSION.unknown) return `does not know ${version}`;
   return `offers ${quote(reply.version)} instead of ${version}`;
 }

@@ -15,11 +15,12 @@ import { type Codec, dotlCodec } from '../wire/p9/codec.ts';
 import { IOHDR, VERSION } from '../wire/p9/constants.ts';
 import { FrameReader } from '../wire/p9/framing.ts';
 import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
+import { isRequestType, subjectOf, traitsOf } from '../wire/p9/traits.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { dotl } from './dialects/dotl.ts';
 import { agree } from './dialects/negotiate.ts';
 import { failure } from './failure.ts';
-import { type Fault, fidOf, NO_REPLY, type Wire } from './fault.ts';
+import { type Fault, NO_REPLY, type Wire } from './fault.ts';
 import { type FlushCounts, type Request, Requests } from './flush.ts';
 import { Replies, type Terms } from './replies.ts';
 import { Session, type Shared } from './session.ts';
@@ -33,7 +34,6 @@ const SMALLEST_MSIZE = 256;
 const MAX_TAGS = 4096;
 /** Bytes of write payloads whose requests have not ended before the transport is paused. */
 const PAYLOADS_WAITING = 8 * 1024 * 1024;
-const TWRITE = 118;
 
 export interface ConnectionOptions extends Shared {
   readonly dialects: readonly Dialect[];
@@ -128,8 +128,9 @@ export class Connection {
 
   /** Payloads of writes go to pooled memory while there is some, since a fresh megabyte costs more than its copy. */
   #sink(bytes: Buffer, start: number, length: number): Uint8Array {
-    const type = bytes[start + 4];
-    if (type !== TWRITE || this.#state.kind !== 'open') throw new ProtocolError(`message of type ${type} out of turn`);
+    const type = bytes[start + 4]!;
+    if (!isRequestType(type) || this.#state.kind !== 'open')
+      throw new ProtocolError(`message of type ${type} out of turn`);
     this.#incoming = this.#payloads.tryTake(Math.max(length, 1));
     return this.#incoming?.bytes.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
   }
@@ -151,9 +152,12 @@ export class Connection {
       requests.flush(message.tag, message.oldtag);
       return;
     }
-    if (session.dialect.handlerOf(message.type) === undefined) throw new ProtocolError(`${message.type} from a client`);
-    const crowded = requests.size >= MAX_TAGS && message.type !== 'Tclunk';
-    const request = requests.begin(message.tag, message.type);
+    const traits = traitsOf(message.type);
+    if (traits === undefined || session.dialect.handlerOf(message.type) === undefined) {
+      throw new ProtocolError(`${message.type} from a client`);
+    }
+    const crowded = requests.size >= MAX_TAGS && !traits.releases;
+    const request = requests.begin(message.tag, traits);
     if (payload !== undefined) this.#hold(request, payload.length, slab);
     if (crowded) {
       requests.run(request);
@@ -256,7 +260,7 @@ export class Connection {
         const { name, body } = refusal(ecode);
         return encode(name, request.tag, body);
       },
-      frame: (body) => encode(`R${request.type.slice(1)}` as ReplyName, request.tag, gathered(body)),
+      frame: (body) => encode(request.traits.reply, request.tag, gathered(body)),
       send: (frame) => void this.#transport.send(frame),
       sendLast: (frame) => void this.#transport.send(frame, undefined, () => this.#transport.close()),
       over: session.requests.over,
@@ -268,12 +272,12 @@ export class Connection {
       this.#finish(session, request, undefined, () => {});
       return;
     }
-    if (request.type === 'Tread' || request.type === 'Treaddir') {
+    if (request.traits.fetches) {
       const result = body as ReadResult;
       if (session.requests.ended) result.release?.();
       this.#finish(session, request, undefined, () => this.#replies.sendData(session, request, result));
     } else {
-      const name = `R${request.type.slice(1)}` as ReplyName;
+      const name = request.traits.reply;
       this.#finish(session, request, undefined, () =>
         this.#replies.send(session, request.tag, { name, body: body as Body<typeof name> }),
       );
@@ -347,7 +351,7 @@ export class Connection {
 
 /** The planned misbehaviour of a message; a fid that does not exist is the handler's to refuse. */
 function faultFor(session: Session, message: Message): Fault | undefined {
-  const number = fidOf(message);
+  const number = subjectOf(message);
   const fid = number === undefined ? undefined : session.fids.find(number);
   return fid?.node.faultOf?.(message.type);
 }

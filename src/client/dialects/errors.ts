@@ -6,9 +6,9 @@
 
 import { errno } from '../../common/errno.ts';
 import { errorWords } from '../../common/strerror.ts';
-import type { Message } from '../../wire/p9/messages.ts';
+import type { Message, RefusalName } from '../../wire/p9/messages.ts';
 
-export type ErrorReply = Message<'Rlerror'> | Message<'Rerror'>;
+export type ErrorReply = Message<RefusalName>;
 
 /** Beside strerror's; lower case. Where several occur in a text, see errnoOfText. */
 const PHRASES: readonly (readonly [number, readonly string[]])[] = [

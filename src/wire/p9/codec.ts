@@ -8,17 +8,8 @@ import { ProtocolError } from '../../common/errors.ts';
 import { type CompiledLayout, compile } from '../../common/layout.ts';
 import { Writer } from '../../common/writer.ts';
 import { HEADER } from './constants.ts';
-import {
-  type Body,
-  core,
-  dotl,
-  dotu,
-  legacy,
-  type Message,
-  type MessageName,
-  type Row,
-  type Rows,
-} from './messages.ts';
+import { type Body, core, dotl, dotu, legacy, type Message, type MessageName } from './messages.ts';
+import type { Row, Rows } from './rows.ts';
 
 /** A message ready for the wire: `head`, then `payload` where the message has one. */
 export interface Frame {
@@ -36,7 +27,8 @@ export interface Codec {
   /** Throws RangeError for a field that does not fit its width: that is the caller's bug, or a name over 64 KiB. */
   encode<N extends MessageName>(name: N, tag: number, body: Body<N>): Frame;
   /**
-   * The message in bytes[start, end): a whole frame, or only its head where `payload` holds what a `data` field carries.
+   * The message in bytes[start, end): a whole frame, or only its head where `payload` holds what a `data` field
+   * carries.
    */
   decode(bytes: Uint8Array, start: number, end: number, payload?: Uint8Array): Message;
   /** One line: name, tag, fields. */

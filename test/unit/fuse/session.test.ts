@@ -176,6 +176,47 @@ describe('one reply each', () => {
     expect(remembered).toEqual(meant.sort((a, b) => a - b));
   });
 
+  test('the reason of a refusal is logged at debug, once for each opcode on a mount', async () => {
+    const polls = (unique: number) => rawRequest(opcode.POLL, (writer) => writer.zeros(24), { unique });
+    const unheard = (unique: number, number: number) => rawRequest(number, (writer) => writer.zeros(8), { unique });
+    for (const mount of [1, 2]) {
+      await session.stop();
+      const said: [fields: unknown, message: string][] = [];
+      kernel = new Kernel();
+      start(toy, { logger: { ...logger, debug: (fields, message) => void said.push([fields, message]) } });
+      kernel.init();
+      const ioctl = { fh: 1, flags: 0, cmd: 0, arg: 0n, inSize: 0, outSize: 0, data: new Uint8Array(0) };
+      kernel.send(polls(2), polls(4), requestBytes('IOCTL', ioctl, { unique: 6 }), unheard(8, 99), unheard(10, 99));
+      kernel.send(unheard(12, 100), polls(14));
+      kernel.init();
+      const refused = said.filter(([, message]) => message.startsWith('refused: '));
+      expect([mount, ...refused]).toEqual([
+        mount,
+        [{ unique: 2, op: 'POLL', errno: 'ENOSYS' }, 'refused: files are then always ready, as regular ones are'],
+        [
+          { unique: 6, op: 'IOCTL', errno: 'ENOTTY' },
+          'refused: that is what programs expect of a file that has no such ioctl',
+        ],
+        [{ unique: 8, op: 99, errno: 'EOPNOTSUPP' }, 'refused: this driver does not know the opcode'],
+        [{ unique: 12, op: 100, errno: 'EOPNOTSUPP' }, 'refused: this driver does not know the opcode'],
+        [{ unique: 2, op: 'INIT', errno: 'EOPNOTSUPP' }, 'refused: the mount has begun already'],
+      ]);
+      const errors = kernel.take().map(({ error }) => error);
+      const { ENOSYS, ENOTTY, EOPNOTSUPP } = errno;
+      expect(errors).toEqual([0, ENOSYS, ENOSYS, ENOTTY, EOPNOTSUPP, EOPNOTSUPP, EOPNOTSUPP, ENOSYS, EOPNOTSUPP]);
+    }
+  });
+
+  test('what is refused is remembered for a bounded number of opcodes', async () => {
+    await session.stop();
+    const said: string[] = [];
+    kernel = new Kernel();
+    start(toy, { logger: { ...logger, debug: (_, message) => void said.push(message) } });
+    kernel.init();
+    for (let number = 100; number < 600; number++) kernel.send(rawRequest(number, () => {}));
+    expect(said.filter((message) => message.startsWith('refused: '))).toHaveLength(256);
+  });
+
   test('a missing xattr method is told to the kernel as ENOSYS, so that it stops asking', () => {
     Object.assign(toy, { getxattr: undefined });
     kernel.send(requestBytes('GETXATTR', { size: 0, name: 'user.x' }));

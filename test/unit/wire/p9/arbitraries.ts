@@ -7,16 +7,8 @@ import * as plain from '../../../../src/common/layout.ts';
 import { type Codec, dotlCodec, dotuCodec, legacyCodec } from '../../../../src/wire/p9/codec.ts';
 import { MAXWELEM, NONUNAME } from '../../../../src/wire/p9/constants.ts';
 import { errorText, looseErrno } from '../../../../src/wire/p9/errors.ts';
-import {
-  core,
-  dotl,
-  dotu,
-  legacy,
-  type Message,
-  type MessageName,
-  type Row,
-  type Rows,
-} from '../../../../src/wire/p9/messages.ts';
+import { core, dotl, dotu, legacy, type Message, type MessageName } from '../../../../src/wire/p9/messages.ts';
+import type { AnyRow, Rows } from '../../../../src/wire/p9/rows.ts';
 import { type Stat, statDotu, statLegacy } from '../../../../src/wire/p9/stat.ts';
 import { names, type Qid, qid, qids } from '../../../../src/wire/p9/types.ts';
 
@@ -82,7 +74,7 @@ const values = new Map<plain.FieldType<any>, fc.Arbitrary<unknown>>([
 /** Any message of this name; `special` replaces the values of single fields. */
 export function messageNamed(
   name: MessageName,
-  row: Row,
+  row: AnyRow,
   special: Record<string, fc.Arbitrary<unknown>> = {},
 ): fc.Arbitrary<Message> {
   const fields: Record<string, fc.Arbitrary<unknown>> = {
@@ -100,12 +92,12 @@ export function messageNamed(
 
 export interface Dialect {
   readonly codec: Codec;
-  readonly rows: readonly (readonly [MessageName, Row])[];
+  readonly rows: readonly (readonly [MessageName, AnyRow])[];
   readonly anyMessage: fc.Arbitrary<Message>;
 }
 
 function dialect(codec: Codec, table: Rows): Dialect {
-  const rows = Object.entries({ ...core, ...table }) as [MessageName, Row][];
+  const rows = Object.entries({ ...core, ...table }) as [MessageName, AnyRow][];
   return { codec, rows, anyMessage: fc.oneof(...rows.map(([name, row]) => messageNamed(name, row))) };
 }
 
