@@ -18,6 +18,7 @@ export const FID_FACTS = {
   namelessSetattr: 'Tsetattr through an open fid finds the file when its last name is gone',
   namelessIo: 'reads and writes through an open fid find the file when its last name is gone',
   namelessFsync: 'Tfsync through an open fid finds the file when its last name is gone',
+  walkQids: 'Rwalk gives the qid of each directory on the way',
 } as const;
 
 export type FidFact = keyof typeof FID_FACTS;

@@ -101,15 +101,31 @@ export class NodeFids {
     for (;;) {
       const route = routeOf(parent) ?? fail('its directory was removed');
       try {
+        if (fidFacts.knows('walkQids') === false) return await this.#childOf(ctx, parent, route, name);
         return await dialect.walk(await this.#root(ctx), [...route, name], ctx.signal, parent.stat.qid);
       } catch (error) {
         if (!(error instanceof WrongWay)) throw error;
         if (hasMoved(parent, route)) continue;
-        // by a server that tells nothing of the way: the directory is there, and only the name is not, or this throws ESTALE
-        if (!error.certain) await this.sure(ctx, [parent], async () => {}).catch(staleIfGone);
+        if (error.way === 'untold') {
+          fidFacts.settle('walkQids', false);
+          continue;
+        }
+        // the directory is there, and only the name is not, or this throws ESTALE
+        if (error.way === 'refused') await this.sure(ctx, [parent], async () => {}).catch(staleIfGone);
         throw error;
       }
     }
+  }
+
+  /** By two walks side by side, one to the directory and one to the name, where the second tells nothing of the first. */
+  async #childOf(ctx: Asker, parent: Node, route: readonly string[], name: string): Promise<Fid> {
+    const { dialect, calls } = this.#session;
+    const walking = dialect.walk(await this.#root(ctx), [...route, name], ctx.signal);
+    const [way, child] = await Promise.allSettled([this.sure(ctx, [parent], async () => {}), walking]);
+    if (way.status === 'fulfilled' && child.status === 'fulfilled') return child.value;
+    if (child.status === 'fulfilled') calls.clunk(child.value);
+    if (way.status === 'rejected') return staleIfGone(way.reason);
+    throw (child as PromiseRejectedResult).reason;
   }
 
   #known(ctx: Asker, node: Node): Fid | undefined {

@@ -38,7 +38,7 @@ const NOBODY: Witnesses = {
 /** To be called before a name of the node is moved or removed. */
 export function witnesses(fs: Bridge, node: Node | undefined): Witnesses {
   const { fidFacts, connection } = fs.session;
-  if (node === undefined || fidFacts.knows('bound') === true) return NOBODY;
+  if (node === undefined || fidFacts.knows('bound') === true || !hasOneName(node)) return NOBODY;
   const unopened = fs.fidCache.peek(node);
   const below = isDir(node) && fidFacts.knows('below') === undefined ? someBelow(fs, node) : undefined;
   const held = [unopened, below?.fid].filter((fid) => fid !== undefined);
@@ -51,11 +51,16 @@ function someBelow(fs: Bridge, dir: Node): Witnesses['below'] {
   for (let i = 0; i < open.length && i < MOST_BELOW; i++) {
     for (const node of open[i]!.names.values()) {
       const fid = fs.fidCache.peek(node);
-      if (fid !== undefined) return { node, fid };
+      if (fid !== undefined && hasOneName(node)) return { node, fid };
       if (open.length < MOST_BELOW) open.push(node);
     }
   }
   return undefined;
+}
+
+/** A fid of a file with several names may have come by another than the one that is moved. */
+function hasOneName(node: Node): boolean {
+  return isDir(node) || (node.stat.nlink <= 1 && node.place?.next === undefined);
 }
 
 /** The node has another name now, and nothing has the old one. */
@@ -88,7 +93,7 @@ async function askOpen(fs: Bridge, file: OpenFile, signal: AbortSignalLike): Pro
 export async function askNameless(fs: Bridge, ctx: RequestContext, { node, unopened }: Witnesses): Promise<void> {
   const { fidFacts } = fs.session;
   if (node === undefined || unopened === undefined || fidFacts.knows('bound') !== undefined) return;
-  if (node.stat.nlink > 1 || !isRegular(node)) return;
+  if (!isRegular(node)) return;
   await asking(fs, ctx, async (signal) => {
     const stat = await means(fs, unopened, node, signal);
     // a number that another file has got already would look the same, but for its links

@@ -40,16 +40,20 @@ async function firstWalk(calls: Calls, from: Fid, names: readonly string[], sign
   }
 }
 
+/** What a walk shows of the directory in which the last name was looked for: another than was meant; none; or nothing at all. */
+type Way = 'elsewhere' | 'refused' | 'untold';
+
 /**
- * The route to the directory of the last name leads to another one, or nowhere: ESTALE. Where the server has refused the whole
- * route, as one that answers no partial walks does, the name may be all that is missing: ENOENT, and not certain.
+ * A walk may have gone another way than was meant. elsewhere: it went through another directory, or ended before it: ESTALE.
+ * refused: the server answers no partial walks, and the name may be all that is missing: ENOENT. untold: the server gives the
+ * qid of the last name for all of them (nfs-ganesha): ESTALE, unless the way is found out otherwise.
  */
 export class WrongWay extends ErrnoError {
-  readonly certain: boolean;
+  readonly way: Way;
 
-  constructor(certain: boolean) {
-    super(certain ? errno.ESTALE : errno.ENOENT, 'Twalk');
-    this.certain = certain;
+  constructor(way: Way) {
+    super(way === 'refused' ? errno.ENOENT : errno.ESTALE, 'Twalk');
+    this.way = way;
   }
 }
 
@@ -57,8 +61,10 @@ export class WrongWay extends ErrnoError {
 function checkWay(names: readonly string[], qids: readonly Qid[], above: Qid, refused: boolean): void {
   if (names.length < 2) return;
   const there = qids[names.length - 2];
-  if (there === undefined) throw new WrongWay(!refused);
-  if (there.path !== above.path || there.type !== above.type) throw new WrongWay(true);
+  if (there === undefined) throw new WrongWay(refused ? 'refused' : 'elsewhere');
+  // nothing lies in itself
+  if (there.path === qids.at(names.length - 1)?.path) throw new WrongWay('untold');
+  if (there.path !== above.path || there.type !== above.type) throw new WrongWay('elsewhere');
 }
 
 /**
