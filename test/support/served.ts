@@ -3,7 +3,14 @@
 
 import { readdirSync, readlinkSync } from 'node:fs';
 import { expect } from 'vitest';
-import { type DialectName, hostTree, memoryTree, Server, type Tree } from '../../src/server/server.ts';
+import {
+  type BehaviourOptions,
+  type DialectName,
+  hostTree,
+  memoryTree,
+  Server,
+  type Tree,
+} from '../../src/server/server.ts';
 import type { Users } from '../../src/server/users.ts';
 import { memoryPair, type PairOptions } from '../../src/transport/memory.ts';
 import { Raw9p } from './raw9p.ts';
@@ -11,6 +18,7 @@ import { makeTempDir, removeTempDir } from './tempdir.ts';
 
 export interface Served {
   readonly server: Server;
+  readonly tree: Tree;
   /** The directory that is served; undefined for the memory tree. */
   readonly directory: string | undefined;
   /** A client with fid 0 attached. */
@@ -21,7 +29,7 @@ export interface Served {
   end(): Promise<void>;
 }
 
-export interface ServedOptions {
+export interface ServedOptions extends BehaviourOptions {
   readOnly?: boolean;
   msize?: number;
   users?: Users;
@@ -71,12 +79,13 @@ function openBelow(directory: string): string[] {
 
 export function serveAny(
   tree: Tree,
-  { msize, users }: ServedOptions = {},
+  { msize, users, readOnly: _, capacity: __, ...behaviour }: ServedOptions = {},
 ): Omit<Served, 'end'> & { end(check?: () => void): Promise<void> } {
   const server = new Server({
     tree,
     ...(msize === undefined ? {} : { msize }),
     ...(users === undefined ? {} : { users }),
+    ...behaviour,
   });
   const raws: Raw9p[] = [];
   const ends: Promise<void>[] = [];
@@ -89,6 +98,7 @@ export function serveAny(
   };
   return {
     server,
+    tree,
     directory: undefined,
     dial,
     async connect({ uid = 0, msize: wanted, pair, version } = {}) {
