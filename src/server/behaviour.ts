@@ -2,6 +2,7 @@
 // finds, and what a Twstat leaves behind. The first value of each is how this server is of itself.
 // Must not know how any of them is done: that is meaning.ts, opened.ts and plan9/wstat.ts.
 
+import { ConfigError } from '../common/errors.ts';
 import { FID_KINDS, type FidKind, type FidKindName } from './fidkinds.ts';
 
 /** The values that each option takes, the default first. */
@@ -33,7 +34,19 @@ export interface Behaviour extends Required<Omit<BehaviourOptions, 'fids'>> {
   readonly kind: FidKind;
 }
 
+/** A value that is one of a few, the first of them where none is given. `option` is named in the error. */
+export function oneOf<T extends string>(option: string, values: readonly T[], text: string | undefined): T {
+  const known = text === undefined ? values[0] : values.find((value) => value === text);
+  if (known !== undefined) return known;
+  const list = `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
+  throw new ConfigError(`${option}: there is no '${text}'; it takes ${list}`);
+}
+
 export function behaviourOf(options: BehaviourOptions): Behaviour {
-  const { fids = 'file', append = 'end', fsync = 'file', wstat = 'exact' } = options;
-  return { kind: FID_KINDS[fids], append, fsync, wstat };
+  return {
+    kind: FID_KINDS[oneOf('fids', BEHAVIOURS.fids, options.fids)],
+    append: oneOf('append', BEHAVIOURS.append, options.append),
+    fsync: oneOf('fsync', BEHAVIOURS.fsync, options.fsync),
+    wstat: oneOf('wstat', BEHAVIOURS.wstat, options.wstat),
+  };
 }

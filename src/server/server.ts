@@ -15,7 +15,7 @@ import type { ServerStats } from './stats.ts';
 import type { Tree } from './tree.ts';
 import { Users } from './users.ts';
 
-export { BEHAVIOURS, type BehaviourOptions } from './behaviour.ts';
+export { BEHAVIOURS, type BehaviourOptions, oneOf } from './behaviour.ts';
 export { DIALECT_NAMES, type DialectName } from './dialects/negotiate.ts';
 export type { FidKindName } from './fidkinds.ts';
 export type { ConnectionStats, ServerStats } from './stats.ts';
