@@ -34,7 +34,7 @@ export function ownFile(session: Session, fid: Fid): OpenFile | undefined {
 function behaving(session: Session, fid: Fid, own: OpenFile, flags: number): OpenFile {
   const { kind, append, fsync } = session.behaviour;
   let file = own;
-  if (kind.io === 'path') file = byPath(fid, file, flags);
+  if (kind.io === 'path') file = byPath(fid, file, treeFlags(session.behaviour, flags));
   if (append === 'refuse' && flags & OPEN.APPEND) file = { ...through(file), write: () => refuse(errno.EIO) };
   if (fsync === 'eisdir' && fid.node.qid.type & QT.DIR) file = { ...through(file), fsync: () => refuse(errno.EISDIR) };
   return looksForPath(session) ? committing(fid, file) : file;

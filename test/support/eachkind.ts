@@ -3,6 +3,7 @@
 
 import { afterEach, beforeEach, describe } from 'vitest';
 import type { FidKindName } from '../../src/server/server.ts';
+import { SETATTR } from '../../src/wire/p9/constants.ts';
 import type { Raw9p } from './raw9p.ts';
 import { type Served, serveTree, type TreeKind } from './served.ts';
 import { Witness } from './witness.ts';
@@ -53,6 +54,7 @@ export class KindStage {
   async begin(): Promise<void> {
     const served = await serveTree(this.tree, { fids: this.kind });
     const [raw, other] = [await served.connect(), await served.connect()];
+    await other.setattr(0, { valid: SETATTR.MODE, mode: 0o777 });
     this.#set = { served, raw, other, witness: new Witness(served.tree) };
   }
 
@@ -90,10 +92,9 @@ export class KindStage {
 
   /** The text of what has the path now; '' if nothing has. */
   async text(path: string): Promise<string> {
-    const names = path.split('/');
     const fid = this.other.fid();
-    const { qids } = await this.other.call('Twalk', { fid: 0, newfid: fid, names });
-    if (qids.length < names.length) return '';
+    const reply = await this.other.reply(this.other.send('Twalk', { fid: 0, newfid: fid, names: path.split('/') }));
+    if (reply.type !== 'Rwalk' || reply.qids.length < path.split('/').length) return '';
     await this.other.call('Tlopen', { fid, flags: 0 });
     const text = (await this.other.read(fid)).toString();
     await this.other.clunk(fid);
@@ -108,7 +109,7 @@ function split(path: string): [dir: string, name: string] {
 
 export function eachKind(body: (stage: KindStage) => void): void {
   for (const kind of KINDS) {
-    describe.each<TreeKind>(['memory', 'host', 'tight host'])(`fids=${kind}, %s tree`, (tree) => {
+    describe.each<TreeKind>(['memory', 'delayed memory', 'host', 'tight host'])(`fids=${kind}, %s tree`, (tree) => {
       const stage = new KindStage(kind, tree);
       beforeEach(() => stage.begin());
       afterEach(() => stage.end());

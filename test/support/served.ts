@@ -13,6 +13,7 @@ import {
 } from '../../src/server/server.ts';
 import type { Users } from '../../src/server/users.ts';
 import { memoryPair, type PairOptions } from '../../src/transport/memory.ts';
+import { delayedTree } from './delayedtree.ts';
 import { Raw9p } from './raw9p.ts';
 import { makeTempDir, removeTempDir } from './tempdir.ts';
 
@@ -36,16 +37,19 @@ export interface ServedOptions extends BehaviourOptions {
   capacity?: number;
 }
 
-/** A tight host tree may hold very few descriptors, so that nearly every call has to find its file again. */
-export type TreeKind = 'memory' | 'host' | 'tight host';
+/**
+ * A tight host tree may hold very few descriptors, so that nearly every call has to find its file again. A delayed one
+ * answers nothing at once.
+ */
+export type TreeKind = 'memory' | 'delayed memory' | 'host' | 'tight host';
 
 export async function serveTree(kind: TreeKind, options: ServedOptions = {}): Promise<Served> {
   const { readOnly = false, capacity } = options;
-  const directory = kind === 'memory' ? undefined : await makeTempDir('host');
+  const directory = kind.endsWith('memory') ? undefined : await makeTempDir('host');
   const tight = kind === 'tight host' ? { descriptors: 3 } : {};
   const memory = memoryTree(capacity === undefined ? {} : { capacity });
   const host = directory === undefined ? undefined : hostTree(directory, { readOnly, ...tight });
-  const served = serveAny(host ?? memory, options);
+  const served = serveAny(host ?? (kind === 'memory' ? memory : delayedTree(memory)), options);
   return {
     ...served,
     directory,
