@@ -151,6 +151,9 @@ eachKind((t) => {
       expect(t.witness.named(qids[0]!)).toBe(isPath ? 'a' : 'c');
       expect(t.witness.named((await t.raw.getattr(newfid)).qid)).toBe(isPath ? 'a' : 'c');
       expect(await looked(t, await t.raw.walk('b', newfid))).toBe(0);
+      // the name that was taken off is no part of the path
+      await t.remove('a/b');
+      expect(await looked(t, newfid)).toBe(0);
       const up = await t.raw.call('Twalk', { fid: newfid, newfid, names: ['..', '..', '..'] });
       expect(up.qids[2]?.path).toBe((await t.raw.getattr(0)).qid.path);
       expect(await looked(t, newfid)).toBe(0);
@@ -344,6 +347,16 @@ eachKind((t) => {
     const there = t.kind === 'path' ? errno.EISDIR : 0;
     expect(await t.raw.errno('Tread', { fid, offset: 0, count: 10 })).toBe(there);
     expect(await t.raw.errno('Twrite', { fid, offset: 0, data: Buffer.from('x') })).toBe(there);
+  });
+
+  // the stage's check for leaks says whether the host's descriptor was closed
+  test('what fails on another file at the path leaves nothing open', async () => {
+    await t.put('a', 'meant');
+    const fid = await t.raw.open('a', OPEN.RDWR);
+    await t.rename('a', 'b');
+    await t.put('a', 'innocent');
+    const tooFar = { fid, offset: Number.MAX_SAFE_INTEGER - 1, data: Buffer.from('text') };
+    expect(await t.raw.errno('Twrite', tooFar)).toBe(errno.EFBIG);
   });
 
   describe.skipIf(!asRoot)('as a user without privileges', () => {

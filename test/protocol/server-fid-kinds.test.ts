@@ -1,9 +1,9 @@
 // Which file is hit by a request through a fid whose path has another file by now, or none: in every kind of fids, by every
 // message of 9P2000.L that means a file.
 
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { FidKindName } from '../../src/server/server.ts';
-import { OPEN, SETATTR } from '../../src/wire/p9/constants.ts';
+import { GETATTR, OPEN, SETATTR } from '../../src/wire/p9/constants.ts';
 import { eachKind, type KindStage } from '../support/eachkind.ts';
 import { hit } from '../support/witness.ts';
 
@@ -224,5 +224,43 @@ eachKind((t) => {
     const hits = await throughOpen(t, open);
     const rules = BY_PATH[t.kind];
     expect(hits).toEqual(expected(scenario, hits, (name) => rules === 'all' || rules.includes(name)));
+  });
+
+  describe('while paths are followed', () => {
+    /** Many requests that go by a path, sent at once; returns their tags. */
+    async function sendMany(): Promise<number[]> {
+      await t.mkdir('d');
+      await t.put('d/a', 'meant');
+      const { raw } = t;
+      const [fid, open, clone] = [await raw.walk('d/a'), await raw.open('d/a', OPEN.RDWR), await raw.walk('d/a')];
+      await t.rename('d/a', 'd/b');
+      await t.put('d/a', 'innocent');
+      const none = { mode: 0, uid: 0, gid: 0, size: 0, atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0 };
+      return [
+        raw.send('Tgetattr', { fid, mask: GETATTR.ALL }),
+        raw.send('Twalk', { fid, newfid: raw.fid(), names: [] }),
+        raw.send('Twalk', { fid: await raw.walk('d'), newfid: raw.fid(), names: ['a'] }),
+        raw.send('Tsetattr', { ...none, fid, valid: SETATTR.SIZE }),
+        raw.send('Txattrwalk', { fid, newfid: raw.fid(), name: '' }),
+        raw.send('Tread', { fid: open, offset: 0, count: 10 }),
+        raw.send('Twrite', { fid: open, offset: 0, data: Buffer.from('x') }),
+        raw.send('Tfsync', { fid: open, datasync: 0 }),
+        raw.send('Tlopen', { fid: clone, flags: OPEN.RDWR }),
+        raw.send('Trename', { fid, dfid: 0, name: 'c' }),
+        raw.send('Tremove', { fid }),
+      ];
+    }
+
+    test('every request can be flushed', async () => {
+      const flushes = (await sendMany()).map((oldtag) => t.raw.send('Tflush', { oldtag }));
+      for (const tag of flushes) expect((await t.raw.reply(tag)).type).toBe('Rflush');
+    });
+
+    // the stage's check for leaks says whether it could
+    test('the connection can end', async () => {
+      await sendMany();
+      t.raw.transport.close();
+      expect(await t.raw.closed).toBe(undefined);
+    });
   });
 });
