@@ -25,7 +25,9 @@ export { errno, errnoName } from './common/errno.ts';
 export { CancelledError, ConfigError, ConnectionError, ErrnoError, ProtocolError } from './common/errors.ts';
 export { type Logger, silent } from './common/log.ts';
 export {
+  type BehaviourOptions,
   type DialectName,
+  type FidKindName,
   hostTree,
   memoryTree,
   type ServeOptions,

@@ -5,11 +5,12 @@
 import { BufferPool } from '../common/bufpool.ts';
 import type { Logger } from '../common/log.ts';
 import { IOHDR } from '../wire/p9/constants.ts';
+import type { Behaviour } from './behaviour.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { type Fid, FidTable } from './fids.ts';
 import type { Request, Requests } from './flush.ts';
 import type { Places } from './places.ts';
-import type { Lender, Tree } from './tree.ts';
+import type { Lender, Tree, TreeNode } from './tree.ts';
 import type { Users } from './users.ts';
 
 /** Read payloads that wait for the socket, at least; a slow reader's requests wait when it is used up. */
@@ -20,6 +21,9 @@ export interface Shared {
   readonly tree: Tree;
   readonly users: Users;
   readonly places: Places;
+  readonly behaviour: Behaviour;
+  /** Whose mode a Twstat has filled with ones, on a server that is told to behave so. */
+  readonly allOnes: WeakSet<TreeNode>;
 }
 
 export class Session {
@@ -30,6 +34,8 @@ export class Session {
   readonly tree: Tree;
   readonly users: Users;
   readonly places: Places;
+  readonly behaviour: Behaviour;
+  readonly allOnes: Shared['allOnes'];
   readonly fids: FidTable;
   readonly requests: Requests;
   readonly lend: Lender;
@@ -42,6 +48,8 @@ export class Session {
     this.tree = shared.tree;
     this.users = shared.users;
     this.places = shared.places;
+    this.behaviour = shared.behaviour;
+    this.allOnes = shared.allOnes;
     this.requests = requests;
     this.fids = new FidTable(shared.places, (fid, error) => {
       logger.debug({ fid: fid.number, error: String(error) }, 'closing failed after the clunk was answered');

@@ -7,6 +7,7 @@ import { NOFID } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import { Fid, type FidState } from '../fids.ts';
 import type { Request } from '../flush.ts';
+import { meant } from '../meaning.ts';
 import { refuse } from '../refuse.ts';
 import type { Session } from '../session.ts';
 import { type Awaitable, isPromise, XATTR, XATTR_MAX } from '../tree.ts';
@@ -29,7 +30,7 @@ export function xattrwalk(
     if (value.length > XATTR_MAX) refuse(errno.E2BIG);
     fids.countXattr();
     from.node.retain();
-    fids.add(new Fid(newfid, from.user, from.node, undefined, { kind: 'xattr read', value }));
+    fids.add(new Fid(newfid, from.user, from.node, undefined, from.route, { kind: 'xattr read', value }));
     return { size: value.length };
   };
   const failed = (error: unknown): never => {
@@ -37,7 +38,9 @@ export function xattrwalk(
     throw error;
   };
   try {
-    const value = name === '' ? from.node.listxattr(from.user, request) : from.node.getxattr(name, from.user, request);
+    const value = meant(session, from, 'xattrs', request, (node) =>
+      name === '' ? node.listxattr(from.user, request) : node.getxattr(name, from.user, request),
+    );
     return isPromise(value) ? value.then(found).catch(failed) : found(value);
   } catch (error) {
     return failed(error);
@@ -62,12 +65,15 @@ export function xattrcreate(
 
 /** The clunk of an xattr that was written. */
 export function commit(
+  session: Session,
   fid: Fid,
   state: Extract<FidState, { kind: 'xattr write' }>,
   request: Request,
 ): void | Promise<void> {
   const { name, value, flags, filled } = state;
   if (filled !== value.length) refuse(errno.EINVAL);
-  if (value.length === 0 && flags !== XATTR.CREATE) return fid.node.removexattr(name, fid.user, request);
-  return fid.node.setxattr(name, value, flags, fid.user, request);
+  return meant(session, fid, 'xattrs', request, (node) => {
+    if (value.length === 0 && flags !== XATTR.CREATE) return node.removexattr(name, fid.user, request);
+    return node.setxattr(name, value, flags, fid.user, request);
+  });
 }
