@@ -1,7 +1,7 @@
 // What servers say in words when they refuse something, and the errno that each of these phrases stands for.
 // Owns the phrases beside those of strerror(3); how they are looked for in a text is errors.ts's.
-// Sources: Plan 9's kernel and its file servers, fossil, plan9port's lib9p, ramfs and vacfs, u9fs, Inferno, Go's os and syscall
-// packages and the 9P libraries written in it.
+// Sources: Plan 9's kernel and its file servers, fossil, plan9port's lib9p, ramfs and vacfs, u9fs, Inferno, Go's os and
+// syscall packages and the 9P libraries written in it.
 
 import { errno } from '../../common/errno.ts';
 
