@@ -12,6 +12,7 @@ import { type Qid, readDirents } from '../../wire/p9/types.ts';
 import type { Fid } from '../fids.ts';
 import { completed } from './attributes.ts';
 import { readBlock } from './block.ts';
+import { CutListings } from './cutlistings.ts';
 import type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange, Time } from './dialect.ts';
 import type { DotLCalls } from './dotl-calls.ts';
 import * as locks from './dotl-locks.ts';
@@ -33,7 +34,9 @@ const OPEN_FLAGS =
   OPEN.DIRECTORY |
   OPEN.NOFOLLOW |
   OPEN.LARGEFILE;
-/** Bytes: less may not hold even one entry, and the longest name of most file systems makes one of 279. */
+/** Bytes of an entry with the longest name of most file systems. */
+const LONGEST_ENTRY = 24 + 255;
+/** Bytes: less may not hold even one entry. */
 const READDIR_LEAST = 512;
 
 function isMissing(error: unknown): boolean {
@@ -52,9 +55,11 @@ export class DotL implements Dialect {
   #noRenameat = false;
   /** Whether Tlopen honours O_TRUNC, as seen at the first file that had something to lose; nfs-ganesha does not. */
   #truncates: boolean | undefined;
+  readonly #cut: CutListings;
 
   constructor(calls: DotLCalls) {
     this.#calls = calls;
+    this.#cut = new CutListings(calls.connection, LONGEST_ENTRY);
   }
 
   attach(uname: string, aname: string, uid: number, signal?: AbortSignalLike): Promise<Fid> {
@@ -209,13 +214,14 @@ export class DotL implements Dialect {
     const { chunk, logger } = this.#calls.connection;
     // diod and others answer "nothing" (the end!) when not even one entry fits, so that little is never asked for
     const count = Math.min(Math.max(size, READDIR_LEAST), chunk);
-    const { entries } = await readBlock(
+    const { entries, length } = await readBlock(
       this.#calls,
       count,
       (buffer, over) => this.#calls.readdir(fid, offset, buffer, over, signal),
       readDirents,
       signal,
     );
+    this.#cut.saw(fid, { from: offset, end: entries.at(-1)?.offset ?? offset, count, length });
     for (const entry of entries) {
       if (entry.name === undefined)
         logger.warn({ fid: fid.number, offset: String(entry.offset) }, 'name that no directory can hold dropped');
@@ -223,8 +229,14 @@ export class DotL implements Dialect {
     return entries;
   }
 
-  fsync(fid: Fid, dataOnly: boolean, signal?: AbortSignalLike): Promise<void> {
-    return this.#calls.fsync(fid, dataOnly, signal);
+  async fsync(fid: Fid, dataOnly: boolean, signal?: AbortSignalLike): Promise<void> {
+    try {
+      await this.#calls.fsync(fid, dataOnly, signal);
+    } catch (error) {
+      // A server that syncs files only (nfs-ganesha). What was done to a directory is in the server's hands when it has
+      // answered, and to sync one does nothing more over NFS either (fs/nfs/dir.c, nfs_fsync_dir).
+      if (!isErrno(error, errno.EISDIR) || (fid.qid.type & QT.DIR) === 0) throw error;
+    }
   }
 
   lock(fid: Fid, lock: RecordLock, signal?: AbortSignalLike): Promise<'granted' | 'blocked'> {

@@ -19,6 +19,7 @@ import type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange } from
 import type { Plan9Calls } from './plan9-calls.ts';
 import { Listings } from './plan9-listing.ts';
 import { specialBits, toFileStat, toWstat } from './plan9-stat.ts';
+import { Wstats } from './plan9-wstat.ts';
 import { walk } from './walk.ts';
 
 const S_IFMT = 0o170000;
@@ -40,14 +41,14 @@ export class Legacy implements Dialect {
   /** 9P2000.u. */
   readonly #extended: boolean;
   readonly #listings: Listings;
-  /** DM bits by fid, as last seen. */
-  readonly #modes = new WeakMap<Fid, number>();
+  readonly #wstats: Wstats;
 
   constructor(calls: Plan9Calls, accounts: Accounts, extended = false) {
     this.calls = calls;
     this.#accounts = accounts;
     this.#extended = extended;
     this.#listings = new Listings(calls, extended);
+    this.#wstats = new Wstats(calls);
   }
 
   attach(uname: string, aname: string, uid: number, signal?: AbortSignalLike): Promise<Fid> {
@@ -63,18 +64,15 @@ export class Legacy implements Dialect {
   }
 
   /** The server's own stat. */
-  protected async look(fid: Fid, signal?: AbortSignalLike): Promise<Stat> {
-    const stat = await this.calls.stat(fid, signal);
-    fid.qid = stat.qid;
-    this.#modes.set(fid, stat.mode);
-    return stat;
+  protected look(fid: Fid, signal?: AbortSignalLike): Promise<Stat> {
+    return this.#wstats.look(fid, signal);
   }
 
   async change(fid: Fid, change: StatChange, signal?: AbortSignalLike): Promise<void> {
-    const wstat = (dm: number) => this.calls.wstat(fid, toWstat(change, dm, this.#extended, this.#accounts), signal);
-    const dm = change.mode === undefined ? 0 : this.#modes.get(fid);
-    if (dm !== undefined) return wstat(dm);
-    await this.calls.connection.fids.during([fid], async () => wstat((await this.look(fid, signal)).mode));
+    await this.calls.connection.fids.during([fid], async () => {
+      const dm = change.mode === undefined ? 0 : await this.#wstats.kindOf(fid, signal);
+      await this.#wstats.send(fid, toWstat(change, dm, this.#extended, this.#accounts), signal);
+    });
   }
 
   /** There is no such message. */
@@ -197,7 +195,7 @@ export class Legacy implements Dialect {
   }
 
   #rename(fid: Fid, name: string, signal?: AbortSignalLike): Promise<void> {
-    return this.calls.wstat(fid, { ...UNTOUCHED, name }, signal);
+    return this.#wstats.send(fid, { ...UNTOUCHED, name }, signal);
   }
 
   /**
@@ -238,7 +236,7 @@ export class Legacy implements Dialect {
 
   /** A Twstat that changes nothing (stat(9P)). */
   fsync(fid: Fid, _dataOnly: boolean, signal?: AbortSignalLike): Promise<void> {
-    return this.calls.wstat(fid, UNTOUCHED, signal);
+    return this.#wstats.send(fid, UNTOUCHED, signal);
   }
 
   async lock(_fid: Fid, _lock: RecordLock, _signal?: AbortSignalLike): Promise<'granted' | 'blocked'> {

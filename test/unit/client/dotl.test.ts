@@ -248,6 +248,25 @@ describe('mknod of a regular file where the server makes none', () => {
   });
 });
 
+describe('fsync', () => {
+  async function synced(type: number, ecode: number): Promise<string> {
+    root.qid = { ...qid, type };
+    const syncing = dialect.fsync(root, true).then(
+      () => 'done',
+      (error: { code: string }) => error.code,
+    );
+    expect(await server.serve('Tfsync', 'Rlerror', { ecode })).toMatchObject({ datasync: 1 });
+    return syncing;
+  }
+
+  test('of a directory is done where the server syncs files only', async () => {
+    expect(await synced(QT.DIR, errno.EISDIR)).toBe('done');
+    expect(await synced(QT.DIR, errno.EIO)).toBe('EIO');
+    expect(await synced(0, errno.EISDIR)).toBe('EISDIR');
+    await expectIdle(client, 1);
+  });
+});
+
 describe('readdir', () => {
   function listing(...names: string[]): Buffer {
     const writer = Writer.sized(8000);
