@@ -38,6 +38,12 @@ export function quote(text: string): string {
 
 const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
+/** In 9P2000 an error is words, in .u words and a number; in .L there is no Rerror, but servers send one with a number. */
+function showRerror({ ename, ecode }: Message<'Rerror'>): string {
+  if (ename === '') return `Rerror (type 107) ${errnoName(ecode)}`;
+  return ecode === 0 ? `Rerror ${quote(ename)}` : `Rerror ${errnoName(ecode)} ${quote(ename)}`;
+}
+
 export function show(answer: Answer): string {
   switch (answer.type) {
     case 'closed':
@@ -47,7 +53,7 @@ export function show(answer: Answer): string {
     case 'Rlerror':
       return `Rlerror ${errnoName(answer.ecode)}`;
     case 'Rerror':
-      return `Rerror (type 107) ${errnoName(answer.ecode)}`;
+      return showRerror(answer);
     case 'Rversion':
       return `Rversion ${quote(answer.version)}`;
     case 'Rwalk':
