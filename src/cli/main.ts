@@ -63,8 +63,8 @@ const collect = (value: string, before: string[] = []) => [...before, value];
 const PATTERNS = `A pattern is words that a message must have, all of them ('Tread fid=3', 'R* of=Tread'), with * for anything;
 or a /regular expression/ on its line from the name of the message on. A reply also has the fields of its request.`;
 
-const LIKE_OTHERS = `--fids, --append, --fsync and --wstat make it behave like other servers, to try clients on. Each is by default the
-first of its values.
+const LIKE_OTHERS = `--fids, --append, --fsync and --wstat make it behave like other servers, to try clients on. The
+first value of each is the default.
   --fids=file           a fid follows its file, whatever becomes of the name
   --fids=path           a fid is a path, looked up again at every request (go9p, and more so)
   --fids=path-io        an open fid reads and writes its file, all else goes by the path (diod 1.0, u9fs)

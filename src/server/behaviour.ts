@@ -1,5 +1,6 @@
-// In what the server can be told to behave like others: what its fids mean, where appended bytes go, what a Tfsync
-// finds, and what a Twstat leaves behind. The first value of each is how this server is of itself.
+// The ways in which the server can be told to behave like others: the meaning of fids, the place where appended bytes
+// go, Tfsync, and the mode after a Twstat. The first value of each option is the server's own way.
+// Guarantees: a value that does not exist is refused by name.
 // Must not know how any of them is done: that is meaning.ts, opened.ts and plan9/wstat.ts.
 
 import { ConfigError } from '../common/errors.ts';
@@ -7,19 +8,19 @@ import { FID_KINDS, type FidKind, type FidKindName } from './fidkinds.ts';
 
 /** The values that each option takes, the default first. */
 export const BEHAVIOURS = {
-  /** What a fid means; see the table in fidkinds.ts. */
+  /** The meaning of a fid; see the table in fidkinds.ts. */
   fids: Object.keys(FID_KINDS) as readonly FidKindName[],
   /**
-   * Where a Twrite lands whose fid was opened to append: at the end of the file, at the offset of the message
-   * (nfs-ganesha, u9fs, go9p), or nowhere, with EIO (p9ufs).
+   * A Twrite through a fid that was opened to append goes to the end of the file, or to the offset of the message
+   * (nfs-ganesha, u9fs, go9p), or is refused with EIO (p9ufs).
    */
   append: ['end', 'offset', 'refuse'],
   /**
-   * What a Tfsync commits: the open file; that too, but only while there is a file at the fid's path, else ENOENT
-   * (u9fs, go9p); or files only, with EISDIR for directories (nfs-ganesha).
+   * A Tfsync commits the open file; or it does so only while there is a file at the fid's path, and is ENOENT
+   * otherwise (u9fs, go9p); or it commits files only, and is EISDIR for directories (nfs-ganesha).
    */
   fsync: ['file', 'path', 'eisdir'],
-  /** What a Twstat that leaves the mode alone does to it: nothing, or all bits are set (plan9port's ramfs). */
+  /** A Twstat that leaves the mode alone changes nothing of it, or sets all its bits (plan9port's ramfs). */
   wstat: ['exact', 'all-ones'],
 } as const;
 

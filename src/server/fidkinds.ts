@@ -1,25 +1,25 @@
-// What the fids of a server mean, in the kinds that real servers have: a fid follows its file, or it is a path that is
-// looked up again at every request. A row is a kind, a column is a fact.
-// Guarantees: only the table knows in what the kinds differ; the rest of the server asks for a fact.
+// The kinds of fids that real servers have, as a table: a row is a kind, a column is a fact. A fid follows its file, or
+// it is a path that is looked up again at every request.
+// Guarantees: only the table knows the differences between the kinds; the rest of the server asks for a fact.
 //
 // A fid that follows its file does so through renames, also of the directories above it, and past its last name. A fid
 // that is a path follows nothing: another file that gets the path is hit by what was meant for the first one. The only
 // path that a rename changes is that of the fid that the Trename, or the Twstat of a name, was sent through.
 
-/** `file`: the file that the fid was walked to or opened on. `path`: what has its path at the time of the request. */
+/** `file`: a request goes to the file that the fid was walked to or opened on. `path`: to the one at its path now. */
 export type By = 'file' | 'path';
 
-/** What a request does, as far as the kinds treat it otherwise on an open fid. */
+/** A row. The columns up to `xattrs` are purposes of a request: by what it goes through an open fid. */
 export interface FidKind {
-  /** An unopened fid, for everything; an open one for what goes by names (walking, making, removing, statfs). */
+  /** Walking, making, moving, removing, linking, statfs. An unopened fid goes by this one for every purpose. */
   readonly names: By;
-  /** Tread, Twrite, Treaddir, Tlock and Tgetlock. */
+  /** Tread, Twrite, Treaddir, Tlock, Tgetlock. */
   readonly io: By;
   /** Tfsync, and the Twstat that asks for nothing. */
   readonly fsync: By;
   /** Tgetattr and Tstat. */
   readonly attributes: By;
-  /** Tsetattr, and all else of Twstat. */
+  /** Tsetattr, and any other Twstat. */
   readonly changes: By;
   /** Txattrwalk; a fid that Txattrcreate turns around was not open. */
   readonly xattrs: By;
@@ -51,7 +51,7 @@ const byPath = {
 // biome-ignore format: a table
 export const FID_KINDS = {
   'file':          { ...byFile, clonesLook: false, hasAt: true },
-  // lionkov/go9p's ufs, which looks for the path ahead of everything; it then reads and writes what it has open
+  // lionkov/go9p's ufs looks for the path ahead of everything, and then reads and writes the file that it has open
   'path':          { ...byPath, clonesLook: true, hasAt: false },
   // diod 1.0, u9fs
   'path-io':       { ...byPath, io: 'file', fsync: 'file', clonesLook: false, hasAt: false },

@@ -1,6 +1,6 @@
 // What a fid means now: the node to which a request through it goes, and the directory and the name at which it
-// stands. A fid without a route follows its file, and its place is kept by places.ts; one with a route is looked up
-// anew for each request whose purpose goes by the path (fidkinds.ts).
+// stands. A fid without a route follows its file, and places.ts keeps its place; a route is followed anew for each
+// request with a purpose that goes by the path (fidkinds.ts).
 // Guarantees: a node that was looked up lives until the work with it has ended, and no longer.
 
 import type { AbortSignalLike } from '../common/abort.ts';

@@ -19,7 +19,7 @@ export function treeFlags({ append }: Behaviour, flags: number): number {
   return append === 'offset' ? flags & ~OPEN.APPEND : flags;
 }
 
-/** The state of a fid on whose node `file` was opened. */
+/** The state of a fid that has become open: `file` was opened on its node. */
 export function opened(session: Session, fid: Fid, file: OpenFile, flags: number, listing?: Listing): OpenFid {
   const state = { kind: 'open', file: behaving(session, fid, file, flags), own: file, flags } as const;
   return listing === undefined ? state : { ...state, listing };

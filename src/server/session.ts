@@ -1,6 +1,6 @@
 // What one Tversion begins and the next one, or the end of the connection, ends: msize, fids, requests, read buffers.
-// Guarantees: when end() has settled, no handler of it runs, all its fids are gone, and a fid that a late handler made has
-// been given back at once.
+// Guarantees: when end() has settled, no handler of it runs, all its fids are gone, and a fid that a late handler made
+// has been given back at once.
 
 import { BufferPool } from '../common/bufpool.ts';
 import type { Logger } from '../common/log.ts';
@@ -22,7 +22,7 @@ export interface Shared {
   readonly users: Users;
   readonly places: Places;
   readonly behaviour: Behaviour;
-  /** Whose mode a Twstat has filled with ones, on a server that is told to behave so. */
+  /** Nodes that show a mode of all ones, because a Twstat left the mode alone (--wstat=all-ones). */
   readonly allOnes: WeakSet<TreeNode>;
 }
 

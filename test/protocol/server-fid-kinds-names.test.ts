@@ -1,5 +1,5 @@
-// Where names are found, made and removed through the fids of a directory whose path has another by now, and what a
-// rename does to paths, in every kind of fids.
+// In which directory names are found, made and removed through a fid, where another directory is at its path by now,
+// and what a rename does to paths: in every kind of fids.
 
 import { describe, expect, test } from 'vitest';
 import { errno } from '../../src/common/errno.ts';

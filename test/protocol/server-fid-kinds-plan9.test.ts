@@ -1,5 +1,5 @@
-// Which file is hit by the messages that 9P2000.u and 9P2000 have and .L has not, through fids whose path has another by
-// now, in every kind of fids.
+// Which file is hit by the messages that 9P2000.u and 9P2000 have and .L has not, in every kind of fids, where another
+// file is at the path of the fid by now.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errno } from '../../src/common/errno.ts';

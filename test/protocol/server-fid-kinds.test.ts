@@ -1,5 +1,5 @@
-// Which file is hit by a request through a fid whose path has another file by now, or none: in every kind of fids, by every
-// message of 9P2000.L that means a file.
+// Which file is hit where another file is at the path of a fid by now, or none: in every kind of fids, by every message
+// of 9P2000.L that means a file.
 
 import { describe, expect, test } from 'vitest';
 import type { FidKindName } from '../../src/server/server.ts';
@@ -10,7 +10,7 @@ import { hit } from '../support/witness.ts';
 const RDLCK = 0;
 const WRLCK = 1;
 
-/** What happens to the file `d/a`, which says "meant". What has its path then says "innocent", or there is nothing. */
+/** What happens to the file `d/a`, which says "meant". The one at its path by then says "innocent", or there is none. */
 interface Scenario {
   readonly name: string;
   /** The file has no name any more. */
@@ -184,7 +184,7 @@ const BY_PATH: Readonly<Record<FidKindName, readonly string[] | 'all'>> = {
 };
 
 eachKind((t) => {
-  /** What stands at d/a while fids of it are made, and what happens then; returns one fid that is not open and one that is. */
+  /** Makes a fid of `d/a` that is not open and one that is, and lets the scenario happen. */
   async function staged({ replaced, happen }: Scenario): Promise<{ unopened: number; open: number }> {
     await t.mkdir('d');
     await t.put('d/a', 'meant');

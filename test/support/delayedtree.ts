@@ -1,5 +1,5 @@
-// A tree that answers everything later: each call of a node or of an open file is a promise, and takes a turn of the event
-// loop. What it does is the inner tree's doing, and a node is the same object as long as the inner one is.
+// A tree that answers everything later: each call of a node or of an open file is a promise, and takes a turn of the
+// event loop. All that it does is the inner tree's doing, and a node is the same object as long as the inner one is.
 
 import { setImmediate as turn } from 'node:timers/promises';
 import type { OpenFile, Tree, TreeNode, User } from '../../src/server/tree.ts';

@@ -1,5 +1,5 @@
-// The stage of the tests of what fids mean: for each kind of fids and each kind of tree a server, a client whose fids are
-// tried, another one that moves the files meanwhile, and a witness. Every test ends with the check for leaks.
+// The stage of the tests of the kinds of fids: for each kind and each tree a server, a client with the fids that are
+// tried, another client that moves the files meanwhile, and a witness. Every test ends with the check for leaks.
 
 import { afterEach, beforeEach, describe } from 'vitest';
 import type { FidKindName } from '../../src/server/server.ts';
@@ -12,7 +12,7 @@ export const KINDS: readonly FidKindName[] = ['file', 'path', 'path-io', 'path-u
 /** Kinds that have Trenameat and Tunlinkat. */
 export const WITH_AT: readonly FidKindName[] = ['file', 'path-unopened'];
 
-interface Set {
+interface Scene {
   served: Served;
   raw: Raw9p;
   other: Raw9p;
@@ -22,23 +22,23 @@ interface Set {
 export class KindStage {
   readonly kind: FidKindName;
   readonly tree: TreeKind;
-  #set: Set | undefined;
+  #scene: Scene | undefined;
 
   constructor(kind: FidKindName, tree: TreeKind) {
     this.kind = kind;
     this.tree = tree;
   }
 
-  get #here(): Set {
-    if (this.#set === undefined) throw new Error('outside a test');
-    return this.#set;
+  get #here(): Scene {
+    if (this.#scene === undefined) throw new Error('outside a test');
+    return this.#scene;
   }
 
   get served(): Served {
     return this.#here.served;
   }
 
-  /** Whose fids are tried; its fid 0 is the root directory, as that of the other one is. */
+  /** The client with the fids that are tried. Fid 0 is the root directory, here and of the other one. */
   get raw(): Raw9p {
     return this.#here.raw;
   }
@@ -55,12 +55,12 @@ export class KindStage {
     const served = await serveTree(this.tree, { fids: this.kind });
     const [raw, other] = [await served.connect(), await served.connect()];
     await other.setattr(0, { valid: SETATTR.MODE, mode: 0o777 });
-    this.#set = { served, raw, other, witness: new Witness(served.tree) };
+    this.#scene = { served, raw, other, witness: new Witness(served.tree) };
   }
 
   async end(): Promise<void> {
-    await this.#set?.witness.end();
-    await this.#set?.served.end();
+    await this.#scene?.witness.end();
+    await this.#scene?.served.end();
   }
 
   async mkdir(path: string): Promise<void> {

@@ -1,6 +1,6 @@
-// A tree of the embedded server on a port of the loopback, with as many mounts of it as a test wants, served by this process.
-// In the end every mount has passed its leak check and the server has let everything go; whatever fails of that, nothing
-// stays mounted and no file stays behind.
+// A tree of the embedded server on a port of the loopback, with as many mounts of it as a test wants, served by this
+// process. In the end every mount has passed its leak check and the server has let everything go; whatever fails of
+// that, nothing stays mounted and no file stays behind.
 
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';

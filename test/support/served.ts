@@ -1,5 +1,5 @@
-// A server on a tree of either kind, with raw clients over in-process transports, and the check that nothing leaks: when the
-// clients are gone, no fid, no node and no place is left, and the memory tree is charged for what it holds only.
+// A server on a tree of any kind, with raw clients over in-process transports, and the check that nothing leaks: when
+// the clients are gone, no fid, no node and no place is left, and the memory tree is charged for what it holds only.
 
 import { readdirSync, readlinkSync } from 'node:fs';
 import { expect } from 'vitest';

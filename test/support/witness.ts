@@ -1,6 +1,5 @@
-// Whom a request hits: two files that stand, one after the other, at one path, watched through the tree itself, whatever
-// the server in front of it takes its fids for. A client acts through a fid that was made when the first one stood there.
-// Every reference and open file that a witness holds is given back by end().
+// Tells which file a request hits: the files are watched through the tree itself, behind the server and its fids.
+// Guarantees: end() gives back every reference and every open file that a witness holds.
 
 import { Abort } from '../../src/common/abort.ts';
 import { errnoName } from '../../src/common/errno.ts';
@@ -12,7 +11,7 @@ const root: User = { uid: 0, gid: 0, groups: [0], uname: 'root' };
 const signal = new Abort();
 const lend = (size: number) => ({ bytes: Buffer.alloc(size), release() {} });
 
-/** What can be seen of a file: whatever changes of it changes this text. */
+/** All that can be seen of a file: any change of the file changes this text. */
 async function seen(node: TreeNode): Promise<string> {
   const { mode, uid, gid, size, nlink, mtime, mtimeNsec } = await node.getattr(GETATTR.ALL, root, signal);
   const file = await node.open(OPEN.RDONLY, root, signal);

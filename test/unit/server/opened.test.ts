@@ -1,5 +1,5 @@
-// What is open on a fid that is a path: which of two files is committed, and what becomes of a read whose file cannot be
-// closed behind it.
+// An open fid, where another file is at its path by now: which of the two files a Tfsync commits, and what becomes of a
+// read when the file that was opened for it cannot be closed.
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { errno } from '../../../src/common/errno.ts';
