@@ -26,8 +26,6 @@ export type FidFact = keyof typeof FID_FACTS;
 /** true, false, or undefined: not known yet. */
 export type Known = boolean | undefined;
 
-const NAMELESS = ['namelessGetattr', 'namelessSetattr', 'namelessIo', 'namelessFsync'] as const;
-
 export class FidFacts {
   readonly #known: { [F in FidFact]?: boolean } = {};
   readonly #logger: Logger;
@@ -56,9 +54,9 @@ export class FidFacts {
     return this.#known.bound === true || this.#known[fact] === true;
   }
 
-  /** An open file goes on working when its last name is removed. False also where that is not known yet. */
+  /** An open file goes on working in everything when its last name is removed. False also where that is not known yet. */
   get openNeedsNoName(): boolean {
-    return this.#known.bound === true || NAMELESS.every((fact) => this.#known[fact] === true);
+    return this.#known.bound === true;
   }
 
   /** Everything that is known, for statistics. */

@@ -6,6 +6,7 @@
 // Tflush is handled here, as it is read, and waits for nothing.
 // Must not know what any request means.
 
+import { Abort } from '../common/abort.ts';
 import { BufferPool, type Slab } from '../common/bufpool.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError, ProtocolError } from '../common/errors.ts';
@@ -21,10 +22,11 @@ import { dotl } from './dialects/dotl.ts';
 import { agree } from './dialects/negotiate.ts';
 import { failure } from './failure.ts';
 import { type Fault, NO_REPLY, type Wire } from './fault.ts';
+import type { Fid } from './fids.ts';
 import { type FlushCounts, type Request, Requests } from './flush.ts';
 import { Replies, type Terms } from './replies.ts';
 import { Session, type Shared } from './session.ts';
-import { type Awaitable, isPromise, type ReadResult } from './tree.ts';
+import { type Awaitable, isPromise, type ReadResult, type TreeNode } from './tree.ts';
 
 /** Frames before Tversion has set msize. */
 const FIRST_FRAME = 8192;
@@ -353,7 +355,31 @@ export class Connection {
 function faultFor(session: Session, message: Message): Fault | undefined {
   const number = subjectOf(message);
   const fid = number === undefined ? undefined : session.fids.find(number);
-  return fid?.node.faultOf?.(message.type);
+  if (fid === undefined) return undefined;
+  return fid.node.faultOf?.(message.type) ?? (message.type === 'Twalk' ? faultOnTheWay(fid, message.names) : undefined);
+}
+
+/** That of a directory through which a walk goes: a client may name all of a path in one Twalk. Such trees answer at once. */
+function faultOnTheWay({ node, user }: Fid, names: readonly string[]): Fault | undefined {
+  const passed: TreeNode[] = [];
+  let at = node;
+  try {
+    for (const name of names.slice(0, -1)) {
+      const next = at.walk(name, user, new Abort());
+      if (isPromise(next)) return undefined;
+      passed.push(next);
+      at = next;
+      const fault = at.faultOf?.('Twalk');
+      if (fault !== undefined) return fault;
+    }
+    return undefined;
+  } catch (error) {
+    // the walk itself says what is missing
+    if (!(error instanceof ErrnoError)) throw error;
+    return undefined;
+  } finally {
+    for (const each of passed) each.release();
+  }
 }
 
 /** A reply's body with the pieces of a read in one, and their memory given back. */

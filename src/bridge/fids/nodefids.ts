@@ -49,13 +49,15 @@ export class NodeFids {
 
   async sure<T>(ctx: Asker, nodes: readonly Node[], work: (...fids: Fid[]) => Promise<T>): Promise<T> {
     const fresh = !this.#session.fidFacts.sure;
-    const held = await Promise.allSettled(nodes.map((node) => this.#held(ctx, node, fresh)));
+    const each = [...new Set(nodes)];
+    const held = await Promise.allSettled(each.map((node) => this.#held(ctx, node, fresh)));
     try {
       const fids = held.map((one) => {
         if (one.status === 'rejected') throw one.reason;
         return one.value;
       });
-      return await work(...fids);
+      // one node that is named twice is one fid: a dialect may have to see that
+      return await work(...nodes.map((node) => fids[each.indexOf(node)]!));
     } finally {
       for (const one of held) if (one.status === 'fulfilled') this.#session.connection.fids.drop([one.value]);
     }
