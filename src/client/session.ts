@@ -8,6 +8,7 @@ import { connectSocket } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { VERSION } from '../wire/p9/constants.ts';
 import { Accounts } from './accounts.ts';
+import { Appending } from './append.ts';
 import type { Calls } from './calls.ts';
 import { type Connection, type ConnectionOptions, type ConnectionStats, negotiate } from './connection.ts';
 import type { Dialect } from './dialects/dialect.ts';
@@ -52,7 +53,8 @@ export class Session {
   readonly dialect: Dialect;
   /** What the fids of this connection's server turned out to be. */
   readonly fidFacts: FidFacts;
-
+  /** Appends to files, by what the server makes of O_APPEND. */
+  readonly appending: Appending;
   /** Names for numbers and numbers for names, where the dialect needs them. */
   readonly accounts: Accounts;
 
@@ -63,6 +65,7 @@ export class Session {
     const { calls, dialect } = speakers[connection.version](connection, accounts);
     this.calls = calls;
     this.dialect = dialect;
+    this.appending = new Appending(calls, dialect);
   }
 
   get stats(): ConnectionStats {

@@ -113,6 +113,6 @@ export interface Dialect {
   readonly hasLocks: boolean;
   /** True where what is made gets no permission that its directory does not have. */
   readonly cutsModes: boolean;
-  /** True where the server finds the end for whoever opened with O_APPEND; otherwise the writer looks for it. */
+  /** False: a server does not find the end for a fid that was opened with O_APPEND. True: it may (append.ts). */
   readonly appends: boolean;
 }
