@@ -28,19 +28,21 @@ export interface NodeFidsOptions {
   cache: FidCache;
   /** False once the node was forgotten: nobody would clunk its fid. */
   isKnown(node: Node): boolean;
+  /** The node is not where it was seen last: forgets that place. False: there is no other. */
+  misplaced(node: Node): boolean;
 }
 
 export class NodeFids {
   readonly #session: Session;
   readonly #users: Users;
   readonly #cache: FidCache;
-  readonly #isKnown: (node: Node) => boolean;
+  readonly #nodes: Pick<NodeFidsOptions, 'isKnown' | 'misplaced'>;
 
-  constructor({ session, users, cache, isKnown }: NodeFidsOptions) {
+  constructor({ session, users, cache, ...nodes }: NodeFidsOptions) {
     this.#session = session;
     this.#users = users;
     this.#cache = cache;
-    this.#isKnown = isKnown;
+    this.#nodes = nodes;
   }
 
   async with<T>(ctx: Asker, node: Node, work: (fid: Fid) => Promise<T>): Promise<T> {
@@ -150,7 +152,7 @@ export class NodeFids {
     // held before anything else runs, or the cache could give it up
     fids.hold([fid]);
     if (known !== undefined || node.id === ROOT) return fid;
-    if (!this.#isKnown(node)) {
+    if (!this.#nodes.isKnown(node)) {
       fids.drop([fid]);
       this.#session.calls.clunk(fid);
       fail('forgotten meanwhile');
@@ -169,13 +171,13 @@ export class NodeFids {
         fid = await dialect.walk(root, route, ctx.signal);
       } catch (error) {
         // this client has moved it, or what it lies in, while the walk was on its way
-        if (isGone(error) && hasMoved(node, route)) continue;
+        if (isGone(error) && (hasMoved(node, route) || this.#nodes.misplaced(node))) continue;
         throw error;
       }
       const moved = !this.#session.fidFacts.sure && hasMoved(node, route);
       if (!moved && isQid(node, fid.qid)) return fid;
       calls.clunk(fid);
-      if (!moved) fail('another file has the name now');
+      if (!moved && !this.#nodes.misplaced(node)) fail('another file has the name now');
     }
   }
 

@@ -161,7 +161,13 @@ export class Nodes {
 
   #place(node: Node, parent: Node, name: string): void {
     const before = parent.names.get(name);
-    if (before === node) return;
+    if (before === node) {
+      // of several places the one that was seen last is the likeliest to be there still
+      if (node.place?.parent !== parent || node.place.name !== name) {
+        node.place = { parent, name, next: without(node.place, parent, name) };
+      }
+      return;
+    }
     if (before !== undefined) this.#unplace(before, parent, name, { kind: 'removed' });
     parent.setChild(name, node);
     // a directory has one name: somebody else has moved it
@@ -232,6 +238,14 @@ export class Nodes {
     this.#place(node, newParent, newName);
     this.#leave(node, parent, name);
     this.#moved(node);
+  }
+
+  /** The first of several places no longer leads to the node: another client has taken the name away. False: it has no other. */
+  misplaced(node: Node): boolean {
+    const { place } = node;
+    if (place?.next === undefined) return false;
+    this.#leave(node, place.parent, place.name);
+    return true;
   }
 
   /** The node has another name, and no longer this one. */
