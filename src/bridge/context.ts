@@ -24,6 +24,8 @@ export interface BridgeOptions {
   policy: CachePolicy;
   owners: Owners;
   kernel: KernelPort;
+  /** Record locks are the server's; otherwise the kernel keeps them, for this mount alone. */
+  remoteLocks: boolean;
   /** ACLs count. */
   posixAcl?: boolean;
   logger: Logger;

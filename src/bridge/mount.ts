@@ -88,13 +88,24 @@ async function mountSession(
   const rootStat = await lookAtRoot(session, users, settings);
   const owners = ownersOf(settings, maps, rootStat, session.dialect.attachesByName);
   checkMapped('the owner of the tree', () => toAttr(rootStat, owners));
-  const { posixAcl } = settings;
+  const { posixAcl, locks: remoteLocks } = settings;
   const policy = cachePolicy(settings.cache);
   const logger = log('bridge');
   const { flushTimeout } = settings;
   let bridge: Bridge | undefined;
   const operations = (kernel: KernelPort) => {
-    bridge = makeBridge({ session, users, rootStat, policy, owners, kernel, posixAcl, logger, flushTimeout });
+    bridge = makeBridge({
+      session,
+      users,
+      rootStat,
+      policy,
+      owners,
+      kernel,
+      remoteLocks,
+      posixAcl,
+      logger,
+      flushTimeout,
+    });
     return fileSystem(bridge);
   };
   const served = await serveMount({ settings, session, policy, operations, logger: log('fuse') });

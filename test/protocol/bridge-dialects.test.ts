@@ -42,7 +42,10 @@ async function attach(version: Version, cache: CacheMode = 'none'): Promise<Clie
   const owners = { uids: sameIds, gids: sameIds, dfltuid: 0, dfltgid: 0 };
   const policy = cachePolicy(cache);
   const kernel = { expireAttr: async () => {}, dropPages: async () => {} };
-  const bridge = makeBridge({ session, users, rootStat, policy, owners, kernel, logger: silent, flushTimeout: 1000 });
+  const bridge = makeBridge({
+    ...{ session, users, rootStat, policy, owners, kernel },
+    ...{ remoteLocks: true, logger: silent, flushTimeout: 1000 },
+  });
   const client = { session, ops: fileSystem(bridge) as Required<Operations> };
   clients.push(client);
   return client;

@@ -40,6 +40,7 @@ export async function bridged(options: ScriptedOptions = {}, cache: CacheMode = 
   };
   const bridge = makeBridge({
     kernel,
+    remoteLocks: true,
     session,
     users,
     rootStat,

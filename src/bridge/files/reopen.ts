@@ -127,7 +127,8 @@ async function reopen(fs: Bridge, ctx: RequestContext, file: Handle): Promise<vo
   for (const each of mine) calls.clunk(each);
 }
 
-async function openAgain(fs: Bridge, ctx: RequestContext, { node, by }: Handle, flags: number): Promise<Fid> {
+/** Another open fid of the file, which is the caller's to clunk. */
+export async function openAgain(fs: Bridge, ctx: RequestContext, { node, by }: Handle, flags: number): Promise<Fid> {
   const fid = await fs.fids.own(withSignal(by, ctx.signal), node);
   try {
     await fs.session.dialect.open(fid, flags, ctx.signal);

@@ -12,6 +12,7 @@ import { forChange } from '../attributes/change.ts';
 import { freshStat } from '../attributes/fresh.ts';
 import type { Bridge } from '../context.ts';
 import { isGone } from '../fids/nodefids.ts';
+import { appendTo } from '../files/append.ts';
 import type { OpenFile } from '../files/handles.ts';
 import type { PageUse } from '../files/pages.ts';
 import { through } from '../files/reopen.ts';
@@ -36,16 +37,17 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
     const { node, append, mapped, stream } = file;
     const fid = (flags.fromCache ? mapped : undefined) ?? opened;
     if (flags.killSuidGid) await clearPrivileges(fs, ctx, node, (work) => forChange(fs, ctx, node, file, work));
-    // a descriptor may have got O_APPEND by fcntl(2); the server does not know, but the kernel's offset is the end
-    const inOrder = append || (flags.openFlags & OPEN.APPEND) !== 0;
-    // a server that does not look for the end has it looked for, as near to the write as can be
-    const look = inOrder && !fs.session.dialect.appends && !flags.fromCache;
-    const at = look ? (await freshStat(fs, ctx, node, file)).size : offset;
+    const appends = !flags.fromCache && (append || (flags.openFlags & OPEN.APPEND) !== 0);
     const direct = append || stream || fs.policy.mode !== 'auto';
-    const use = direct && !flags.fromCache ? undefined : node.pages.begin(at, data.length);
+    const use = direct && !flags.fromCache ? undefined : node.pages.begin(offset, data.length);
     try {
-      const count = await write(fs.session.calls, fid, at, data, { inOrder, signal: ctx.signal });
-      node.wrote(at + count);
+      if (appends) {
+        const { count, end } = await appendTo(fs, ctx, file, fid, offset, data);
+        node.wrote(end);
+        return count;
+      }
+      const count = await write(fs.session.calls, fid, offset, data, { inOrder: append, signal: ctx.signal });
+      node.wrote(offset + count);
       return count;
     } finally {
       if (use !== undefined) {
