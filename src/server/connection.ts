@@ -11,10 +11,10 @@ import { errno } from '../common/errno.ts';
 import { ErrnoError, ProtocolError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { Transport } from '../transport/transport.ts';
-import { type Codec, dotlCodec } from '../wire/p9/codec.ts';
+import { type Codec, dotlCodec, requestOfAny } from '../wire/p9/codec.ts';
 import { IOHDR, VERSION } from '../wire/p9/constants.ts';
 import { FrameReader } from '../wire/p9/framing.ts';
-import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
+import type { Body, Message, MessageName, ReplyName } from '../wire/p9/messages.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { dotl } from './dialects/dotl.ts';
 import { agree } from './dialects/negotiate.ts';
@@ -138,6 +138,12 @@ export class Connection {
     const slab = this.#incoming;
     this.#incoming = undefined;
     const codec = this.#codec;
+    const number = bytes[start + 4]!;
+    const foreign = codec.nameOf(number) === undefined ? requestOfAny(number) : undefined;
+    if (foreign !== undefined) {
+      this.#refuse(foreign, bytes.readUInt16LE(start + 5));
+      return;
+    }
     const message = codec.decode(bytes, start, end, payload);
     if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${codec.format(message)}`);
     if (message.type === 'Tversion') {
@@ -165,6 +171,16 @@ export class Connection {
     } else {
       this.#run(session, message, request);
     }
+  }
+
+  /** A request that other dialects have is no mistake in the framing: the client can go on without it. */
+  #refuse(type: MessageName, tag: number): void {
+    if (this.#state.kind !== 'open') throw new ProtocolError(`${type} before a version was agreed`);
+    const { session } = this.#state;
+    if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${type} tag ${tag}, of another dialect`);
+    const request = session.requests.begin(tag, type);
+    session.requests.run(request);
+    this.#fail(session, request, new ErrnoError(errno.EOPNOTSUPP));
   }
 
   /** Counts a payload until its request has ended. */

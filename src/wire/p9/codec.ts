@@ -33,7 +33,10 @@ interface Compiled {
 }
 
 export interface Codec {
-  /** Throws RangeError for a field that does not fit its width: that is the caller's bug, or a name over 64 KiB. */
+  /**
+   * Throws RangeError for a field that does not fit its width: that is the caller's bug, or a name over 64 KiB. Throws ErrnoError
+   * EILSEQ for a string for which there are no bytes (common/text.ts).
+   */
   encode<N extends MessageName>(name: N, tag: number, body: Body<N>): Frame;
   /**
    * The message in bytes[start, end): a whole frame, or only its head where `payload` holds what a `data` field carries.
@@ -115,3 +118,11 @@ export const dotlCodec: Codec = makeCodec({ ...core, ...dotl });
 /** 9P2000.u and 9P2000. */
 export const dotuCodec: Codec = makeCodec({ ...core, ...dotu });
 export const legacyCodec: Codec = makeCodec({ ...core, ...legacy });
+
+const codecs: readonly Codec[] = [dotlCodec, dotuCodec, legacyCodec];
+
+/** The request that some dialect has under a number. */
+export function requestOfAny(number: number): MessageName | undefined {
+  const name = codecs.map((codec) => codec.nameOf(number)).find((found) => found !== undefined);
+  return name?.startsWith('T') === true ? name : undefined;
+}
