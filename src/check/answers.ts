@@ -3,6 +3,7 @@
 // Pure.
 
 import { errnoName } from '../common/errno.ts';
+import { quoteStart } from '../common/text.ts';
 import type { Message } from '../wire/p9/messages.ts';
 
 /** A message that came. One that cannot be decoded keeps its tag, where its header had one. */
@@ -30,11 +31,6 @@ export function isRefusal(answer: Answer): boolean {
 const LOCK_WORDS = ['SUCCESS', 'BLOCKED', 'ERROR', 'GRACE'];
 const SHOWN = 60;
 
-/** Text of the peer, cut, with JSON's escapes for what could forge a line. */
-export function quote(text: string): string {
-  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text);
-}
-
 const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 export function show(answer: Answer): string {
@@ -48,7 +44,7 @@ export function show(answer: Answer): string {
     case 'Rerror':
       return `Rerror (type 107) ${errnoName(answer.ecode)}`;
     case 'Rversion':
-      return `Rversion ${quote(answer.version)}`;
+      return `Rversion ${quoteStart(answer.version, SHOWN)}`;
     case 'Rwalk':
       return `Rwalk of ${plural(answer.qids.length, 'qid')}`;
     case 'Rread':

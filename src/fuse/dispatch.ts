@@ -6,6 +6,7 @@
 import type { FileHandle, NodeId } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
+import { encodeText } from '../common/text.ts';
 import {
   FSYNC_FDATASYNC,
   fattr,
@@ -158,7 +159,7 @@ const table: AnyHandler[] = [
   on('SETATTR', { run: (ops, at, args) => ops.setattr(at, at.nodeid, setAttrOf(args)), reply: answerAttr }),
   on('READLINK', {
     run: (ops, at) => ops.readlink(at, at.nodeid),
-    reply: (out, target) => out.payload(Buffer.from(target, 'utf8')),
+    reply: (out, target) => out.payload(encodeText(target)),
   }),
   on('SYMLINK', { ...entryReply, run: (ops, at, args) => ops.symlink(at, at.nodeid, args.name, args.target) }),
   on('MKNOD', {
