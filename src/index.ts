@@ -24,6 +24,7 @@ export { Abort, type AbortSignalLike } from './common/abort.ts';
 export { errno, errnoName } from './common/errno.ts';
 export { CancelledError, ConfigError, ConnectionError, ErrnoError, ProtocolError } from './common/errors.ts';
 export { type Logger, silent } from './common/log.ts';
+export { decodeText, encodeText } from './common/text.ts';
 export {
   type BehaviourOptions,
   type DialectName,

@@ -10,6 +10,7 @@ import { CancelledError, ErrnoError, ProtocolError } from '../common/errors.ts';
 import { IdPool } from '../common/idpool.ts';
 import type { Logger } from '../common/log.ts';
 import { relayed } from '../common/relay.ts';
+import { quote } from '../common/text.ts';
 import type { Codec, Frame } from '../wire/p9/codec.ts';
 import type { Body, Message, RefusalName, ReplyTo, RequestName } from '../wire/p9/messages.ts';
 import { isRefusal } from '../wire/p9/traits.ts';
@@ -268,9 +269,8 @@ export class Requests {
   #refusal({ name, tag }: Request, reply: Message<RefusalName>): ErrnoError {
     const ecode = this.#wire.errnoOf(reply);
     const words = reply.type === 'Rerror' ? reply.ename.slice(0, SHOWN) : '';
-    // JSON's escapes keep control characters out of logs
     if (ecode > 0 && ecode <= MAX_ERRNO) {
-      return new ErrnoError(ecode, words === '' ? name : `${name}: ${JSON.stringify(words)}`);
+      return new ErrnoError(ecode, words === '' ? name : `${name}: ${quote(words)}`);
     }
     this.#wire.logger.warn({ tag, op: name, errno: ecode }, 'an error with a number that is no errno: EPROTO');
     return new ErrnoError(errno.EPROTO, `${name} answered by errno ${ecode}`);

@@ -8,6 +8,7 @@ import type { AbortSignalLike } from '../common/abort.ts';
 import { errnoName } from '../common/errno.ts';
 import { CancelledError, ConfigError, ConnectionError, ProtocolError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
+import { quoteStart } from '../common/text.ts';
 import type { Transport } from '../transport/transport.ts';
 import { dotlCodec } from '../wire/p9/codec.ts';
 import { MIN_MSIZE, NOTAG, VERSION } from '../wire/p9/constants.ts';
@@ -140,13 +141,8 @@ function unaskedFor(fail: (error: Error) => void): Frames {
 /** The error of a peer whose first bytes were no frame: in its own words where they are text ("HTTP/1.1 400 ..."). */
 function notOurs(peer: string, error: Error, opening: Buffer): ProtocolError {
   const words = /^[\x20-\x7e]{4,}/.exec(opening.toString('latin1'))?.[0];
-  const what = words === undefined ? error.message : `the answer is not 9P, it begins with ${quote(words)}`;
+  const what = words === undefined ? error.message : `the answer is not 9P, it begins with ${quoteStart(words, SHOWN)}`;
   return new ProtocolError(`${peer}: ${what}; ${HINT}`, { cause: error });
-}
-
-/** Text of a peer as part of one line: JSON's escapes keep control characters out of it. */
-function quote(text: string): string {
-  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text);
 }
 
 /** The version that a reply names; undefined for an error. */
@@ -161,7 +157,7 @@ function offerOf(peer: string, reply: Message): string | undefined {
 function refusalOf(version: Version, reply: Message): string {
   if (isRefusal(reply)) return `refuses ${version} (${errnoName(reply.ecode)})`;
   if (reply.type !== 'Rversion' || reply.version === VERSION.unknown) return `does not know ${version}`;
-  return `offers ${quote(reply.version)} instead of ${version}`;
+  return `offers ${quoteStart(reply.version, SHOWN)} instead of ${version}`;
 }
 
 /** Checks the msize that the server chose. */

@@ -7,6 +7,7 @@
 import type { FileHandle, NodeId } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
+import { encodeText } from '../common/text.ts';
 import {
   FSYNC_FDATASYNC,
   fattr,
@@ -138,7 +139,7 @@ const table: Opcodes = {
   SETATTR: on('SETATTR', { run: (ops, at, args) => ops.setattr(at, at.nodeid, setAttrOf(args)), reply: answerAttr }),
   READLINK: on('READLINK', {
     run: (ops, at) => ops.readlink(at, at.nodeid),
-    reply: (out, target) => out.payload(Buffer.from(target, 'utf8')),
+    reply: (out, target) => out.payload(encodeText(target)),
   }),
   SYMLINK: on('SYMLINK', { ...entryReply, run: (ops, at, args) => ops.symlink(at, at.nodeid, args.name, args.target) }),
   MKNOD: on('MKNOD', {

@@ -223,8 +223,7 @@ export class FuseSession {
     const header = readHeader(cursor);
     if (this.#tracing) this.#traceRequest(slab.subarray(0, count), header);
     if (cursor.fault !== undefined) {
-      this.#logger.error({ unique: header.unique, op: header.opcode }, `malformed request: ${cursor.fault}`);
-      this.#answers.error(header.unique, header.opcode, errno.EIO);
+      this.#malformed(header, cursor.fault);
       return;
     }
     if (handler === undefined || (this.#state === 'stopping' && handler.givesBack !== true)) {
@@ -234,9 +233,7 @@ export class FuseSession {
     this.#stats.requests++;
     const args = handler.body.read(cursor);
     if (cursor.fault !== undefined) {
-      // The kernel's layouts are ours, so what is left is a name that is not UTF-8, which no 9P server could be asked for.
-      this.#logger.debug({ unique: header.unique, op: handler.name }, cursor.fault);
-      this.#answers.error(header.unique, header.opcode, errno.EILSEQ);
+      this.#malformed(header, cursor.fault);
       return;
     }
     const request = new FuseRequest(header, handler, args, this.#tracing ? performance.now() : 0);
@@ -258,6 +255,12 @@ export class FuseSession {
       (value) => this.#fulfilled(request, value),
       (error) => this.#rejected(request, error),
     );
+  }
+
+  /** The kernel's layouts are ours, so that this is a mistake of one of the two. */
+  #malformed({ unique, opcode: op }: RequestHeader, fault: string): void {
+    this.#logger.error({ unique, op }, `malformed request: ${fault}`);
+    this.#answers.error(unique, op, errno.EIO);
   }
 
   /** A message that asks nothing of the file system, or nothing that is still done. */

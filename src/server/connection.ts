@@ -6,27 +6,26 @@
 // Tflush is handled here, as it is read, and waits for nothing.
 // Must not know what any request means.
 
-import { Abort } from '../common/abort.ts';
 import { BufferPool, type Slab } from '../common/bufpool.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError, ProtocolError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { Transport } from '../transport/transport.ts';
-import { type Codec, dotlCodec } from '../wire/p9/codec.ts';
+import { type Codec, dotlCodec, requestOfAny } from '../wire/p9/codec.ts';
 import { IOHDR, VERSION } from '../wire/p9/constants.ts';
 import { FrameReader } from '../wire/p9/framing.ts';
-import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
-import { isRequestType, subjectOf, traitsOf } from '../wire/p9/traits.ts';
+import type { Body, Message, ReplyName, RequestName } from '../wire/p9/messages.ts';
+import { isRequestType, traitsOf } from '../wire/p9/traits.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { dotl } from './dialects/dotl.ts';
 import { agree } from './dialects/negotiate.ts';
 import { failure } from './failure.ts';
-import { type Fault, NO_REPLY, type Wire } from './fault.ts';
-import type { Fid } from './fids.ts';
+import { NO_REPLY, type Wire } from './fault.ts';
+import { faultFor } from './faultfor.ts';
 import { type FlushCounts, type Request, Requests } from './flush.ts';
 import { Replies, type Terms } from './replies.ts';
 import { Session, type Shared } from './session.ts';
-import { type Awaitable, isPromise, type ReadResult, type TreeNode } from './tree.ts';
+import { type Awaitable, isPromise, type ReadResult } from './tree.ts';
 
 /** Frames before Tversion has set msize. */
 const FIRST_FRAME = 8192;
@@ -141,6 +140,12 @@ export class Connection {
     const slab = this.#incoming;
     this.#incoming = undefined;
     const codec = this.#codec;
+    const number = bytes[start + 4]!;
+    const foreign = codec.nameOf(number) === undefined ? requestOfAny(number) : undefined;
+    if (foreign !== undefined) {
+      this.#refuse(foreign, bytes.readUInt16LE(start + 5));
+      return;
+    }
     const message = codec.decode(bytes, start, end, payload);
     if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${codec.format(message)}`);
     if (message.type === 'Tversion') {
@@ -171,6 +176,16 @@ export class Connection {
     } else {
       this.#run(session, message, request);
     }
+  }
+
+  /** A request that other dialects have is no mistake in the framing: the client can go on without it. */
+  #refuse(type: RequestName, tag: number): void {
+    if (this.#state.kind !== 'open') throw new ProtocolError(`${type} before a version was agreed`);
+    const { session } = this.#state;
+    if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${type} tag ${tag}, of another dialect`);
+    const request = session.requests.begin(tag, traitsOf(type));
+    session.requests.run(request);
+    this.#fail(session, request, new ErrnoError(errno.EOPNOTSUPP));
   }
 
   /** Counts a payload until its request has ended. */
@@ -348,37 +363,6 @@ export class Connection {
   /** Tversion has the same form in every dialect. */
   get #codec(): Codec {
     return this.#state.kind === 'open' ? this.#state.session.dialect.codec : dotlCodec;
-  }
-}
-
-/** The planned misbehaviour of a message; a fid that does not exist is the handler's to refuse. */
-function faultFor(session: Session, message: Message): Fault | undefined {
-  const number = subjectOf(message);
-  const fid = number === undefined ? undefined : session.fids.find(number);
-  if (fid === undefined) return undefined;
-  return fid.node.faultOf?.(message.type) ?? (message.type === 'Twalk' ? faultOnTheWay(fid, message.names) : undefined);
-}
-
-/** That of a directory through which a walk goes: a client may name all of a path in one Twalk. Such trees answer at once. */
-function faultOnTheWay({ node, user }: Fid, names: readonly string[]): Fault | undefined {
-  const passed: TreeNode[] = [];
-  let at = node;
-  try {
-    for (const name of names.slice(0, -1)) {
-      const next = at.walk(name, user, new Abort());
-      if (isPromise(next)) return undefined;
-      passed.push(next);
-      at = next;
-      const fault = at.faultOf?.('Twalk');
-      if (fault !== undefined) return fault;
-    }
-    return undefined;
-  } catch (error) {
-    // the walk itself says what is missing
-    if (!(error instanceof ErrnoError)) throw error;
-    return undefined;
-  } finally {
-    for (const each of passed) each.release();
   }
 }
 

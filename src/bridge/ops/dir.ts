@@ -7,6 +7,7 @@ import { unlessAborted } from '../../common/abort.ts';
 import type { FileHandle } from '../../common/brand.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError, isErrno } from '../../common/errors.ts';
+import { byteLength } from '../../common/text.ts';
 import type { Awaitable, Entry, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import { S_ISGID } from '../attributes/attrs.ts';
@@ -211,7 +212,7 @@ type NamedDirent = ListedDirent & { name: string };
 function fitting(entries: readonly NamedDirent[], size: number): NamedDirent[] {
   let left = size;
   const end = entries.findIndex(({ name }) => {
-    left -= (PLUS_ENTRY + Buffer.byteLength(name) + 7) & ~7;
+    left -= (PLUS_ENTRY + byteLength(name) + 7) & ~7;
     return left < 0;
   });
   return end < 0 ? [...entries] : entries.slice(0, end);

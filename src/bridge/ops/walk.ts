@@ -2,6 +2,7 @@
 
 import { errno } from '../../common/errno.ts';
 import { ErrnoError, isErrno } from '../../common/errors.ts';
+import { byteLength } from '../../common/text.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import type { Bridge } from '../context.ts';
 import { entryOf, look } from '../names/look.ts';
@@ -15,7 +16,7 @@ export function checkName(name: string): void {
 
 /** One character is at most three bytes here, so that most names need no count. */
 export function isTooLong(name: string): boolean {
-  return name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX;
+  return name.length * 3 > NAME_MAX && byteLength(name) > NAME_MAX;
 }
 
 export function walkOps(fs: Bridge): Pick<Operations, 'lookup' | 'forget'> {

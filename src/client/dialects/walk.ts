@@ -5,6 +5,7 @@
 import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError, isErrno } from '../../common/errors.ts';
+import { byteLength } from '../../common/text.ts';
 import { MAXWELEM } from '../../wire/p9/constants.ts';
 import type { Qid } from '../../wire/p9/types.ts';
 import type { Calls } from '../calls.ts';
@@ -18,7 +19,7 @@ function oneWalk(names: readonly string[], from: number, msize: number): number 
   let size = TWALK_HEAD;
   let at = from;
   while (at < names.length && at < from + MAXWELEM) {
-    size += 2 + Buffer.byteLength(names[at]!);
+    size += 2 + byteLength(names[at]!);
     if (size > msize && at > from) break;
     at++;
   }

@@ -1,6 +1,7 @@
 // Tlink, Tsymlink, Treadlink.
 
 import { errno } from '../../common/errno.ts';
+import { byteLength } from '../../common/text.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import type { Request } from '../flush.ts';
 import { meant } from '../meaning.ts';
@@ -25,7 +26,7 @@ export function symlink(session: Session, message: Message<'Tsymlink'>, request:
   const dir = session.use(request, message.dfid);
   checkName(message.name, errno.EEXIST);
   if (message.target === '') refuse(errno.ENOENT);
-  if (Buffer.byteLength(message.target) > TARGET_MAX) refuse(errno.ENAMETOOLONG);
+  if (byteLength(message.target) > TARGET_MAX) refuse(errno.ENAMETOOLONG);
   const qid = meant(session, dir, 'names', request, (node) =>
     node.symlink(message.name, message.target, message.gid, dir.user, request),
   );

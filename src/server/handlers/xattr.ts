@@ -3,6 +3,7 @@
 // Size 0 removes the attribute, as every .L server has it, unless CREATE asks for an (empty) one that must be new.
 
 import { errno } from '../../common/errno.ts';
+import { byteLength } from '../../common/text.ts';
 import { NOFID } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import { Fid, type FidState } from '../fids.ts';
@@ -23,7 +24,7 @@ export function xattrwalk(
   const { name, newfid } = message;
   const from = session.use(request, message.fid);
   if (newfid === NOFID || newfid === from.number) refuse(errno.EINVAL);
-  if (Buffer.byteLength(name) > NAME_MAX) refuse(errno.ERANGE);
+  if (byteLength(name) > NAME_MAX) refuse(errno.ERANGE);
   const { fids } = session;
   fids.reserve(newfid);
   const found = (value: Uint8Array): Body<'Rxattrwalk'> => {
@@ -55,7 +56,7 @@ export function xattrcreate(
   const { name, size, flags } = message;
   const fid = session.use(request, message.fid);
   if (fid.state.kind !== 'walked') refuse(errno.EINVAL);
-  if (name === '' || Buffer.byteLength(name) > NAME_MAX) refuse(errno.ERANGE);
+  if (name === '' || byteLength(name) > NAME_MAX) refuse(errno.ERANGE);
   if (size > XATTR_MAX) refuse(errno.E2BIG);
   if (flags !== 0 && flags !== XATTR.CREATE && flags !== XATTR.REPLACE) refuse(errno.EINVAL);
   session.fids.countXattr();

@@ -45,6 +45,16 @@ describe('walk', () => {
     await expectIdle(client, 2);
   });
 
+  test('counts the bytes that names have on the wire, where they are not UTF-8 too', async () => {
+    // sixteen names of 253 bytes and their lengths fit, behind 17 bytes of head
+    await begin({ msize: 17 + 16 * (2 + 253) });
+    const names = numbered(16, '\udcff'.repeat(251)).map((name) => name.slice(0, 253));
+    const walking = dialect.walk(root, names);
+    expect((await server.serve('Twalk', 'Rwalk', { qids: qidsOf(names) })).names).toEqual(names);
+    await walking;
+    await expectIdle(client, 2);
+  });
+
   test('takes fewer names where msize cannot hold sixteen', async () => {
     await begin({ msize: 4096 });
     const names = numbered(16, 'n'.repeat(253));

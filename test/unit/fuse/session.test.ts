@@ -223,19 +223,37 @@ describe('one reply each', () => {
     expect(kernel.take()).toMatchObject([{ error: errno.ENOSYS }]);
   });
 
-  test('a malformed request, a name that is not UTF-8', () => {
-    const bad = lookup(2, 'aaaa');
-    bad[41] = 0xff;
+  test('a malformed request', () => {
     const short = getattr(4).subarray(0, 44);
     short.writeUInt32LE(44, 0);
     const lying = getattr(6);
     lying.writeUInt32LE(1000, 0);
-    kernel.send(bad, short, lying);
+    kernel.send(short, lying);
     expect(kernel.take()).toMatchObject([
-      { unique: 2, error: errno.EILSEQ },
-      { unique: 4, error: errno.EILSEQ },
+      { unique: 4, error: errno.EIO },
       { unique: 6, error: errno.EIO },
     ]);
+    expect(complaints).toHaveLength(2);
+  });
+
+  test('a name that is not UTF-8 comes whole, and a target goes back as its bytes', () => {
+    const asked: string[] = [];
+    but({
+      lookup: (_ctx, _parent, name) => {
+        asked.push(name);
+        throw new ErrnoError(errno.ENOENT);
+      },
+      readlink: () => 'a\udcff/\udcedé',
+    });
+    const odd = lookup(2, 'aaaa');
+    odd[41] = 0xff;
+    kernel.send(odd, lookup(4, 'caf\udce9'), requestBytes('READLINK', {}, { unique: 6 }));
+    expect(kernel.take()).toMatchObject([
+      { unique: 2, error: errno.ENOENT },
+      { unique: 4, error: errno.ENOENT },
+      { unique: 6, error: 0, body: Buffer.from([0x61, 0xff, 0x2f, 0xed, 0xc3, 0xa9]) },
+    ]);
+    expect(asked).toEqual(['a\udcffaa', 'caf\udce9']);
   });
 
   test('a reply that cannot be encoded becomes EIO, and its lookup is taken back', () => {
@@ -299,6 +317,24 @@ describe('READDIRPLUS', () => {
     cursor.at = 160;
     expect(entryOut.read(cursor)).toMatchObject({ nodeid: 1, attrValid: 1 });
     expect(direntOut.read(cursor)).toEqual({ ino: 7n, offset: 2n, namelen: 4, type: 8 });
+  });
+
+  test('a name that is not UTF-8 takes the room of its bytes', () => {
+    const name = '\udcff'.repeat(255);
+    but({
+      readdirplus: (_ctx, nodeid, _fh, _offset, _size, sink) => {
+        const entry = { nodeid, generation: 0, entryTtl: 1, attrTtl: 1, attr: toyAttr() };
+        expect([sink.fits(name), sink.fits(`${name}\udcff\udcff`)]).toEqual([true, false]);
+        expect(sink.add(name, 7n, 8, 2n, entry)).toBe(true);
+      },
+    });
+    start();
+    kernel.init();
+    kernel.take();
+    kernel.send(readdirplus(128 + 24 + 256));
+    const body = kernel.take()[0]?.body ?? Buffer.alloc(0);
+    expect(body.subarray(128 + 24)).toEqual(Buffer.concat([Buffer.alloc(255, 0xff), Buffer.alloc(1)]));
+    expect(body.readUInt32LE(128 + 16)).toBe(255);
   });
 
   test.each(['thrown', 'refused'] as const)('lookups counted by a reply that is %s are taken back', async (how) => {

@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { Cursor } from '../../../../src/common/cursor.ts';
 import * as plain from '../../../../src/common/layout.ts';
+import { decodeText } from '../../../../src/common/text.ts';
 import { type Codec, dotlCodec, dotuCodec, legacyCodec } from '../../../../src/wire/p9/codec.ts';
 import { MAXWELEM, NONUNAME } from '../../../../src/wire/p9/constants.ts';
 import { errorText, looseErrno } from '../../../../src/wire/p9/errors.ts';
@@ -17,10 +18,12 @@ export const u64Values = fc.oneof(
   fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
   fc.constantFrom(0n, (1n << 53n) + 1n, 1n << 63n, (1n << 64n) - 1n),
 );
-/** Text that a name may hold as far as the codec is concerned: no NUL, whole characters. */
-export const textValues = fc
-  .oneof(fc.string({ maxLength: 12 }), fc.string({ unit: 'grapheme', maxLength: 6 }))
-  .map((text) => text.replaceAll('\0', ''));
+/** Text that a name may hold as far as the codec is concerned: any bytes but NUL. */
+export const textValues = fc.oneof(
+  fc.string({ maxLength: 12 }).map((text) => text.replaceAll('\0', '')),
+  fc.string({ unit: 'grapheme', maxLength: 6 }).map((text) => text.replaceAll('\0', '')),
+  fc.uint8Array({ min: 1, maxLength: 12 }).map((bytes) => decodeText(Buffer.from(bytes))),
+);
 export const qidValues: fc.Arbitrary<Qid> = fc.record({ type: fc.nat(0xff), version: word, path: u64Values });
 
 /** Any stat, with values of its own in what only .u sends. */
