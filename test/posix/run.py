@@ -5,9 +5,10 @@
 # Every case runs in a process of its own whose working directory is a fresh empty one, so a hang, a crash or a
 # changed uid stays with the case. One line a case; exit 1 when one failed, 2 for a usage error.
 #
-# An exclusion file has one case a line, `name  # reason`; both parts are compulsory. An excluded case is run all the
-# same and must fail: when it passes, the exclusion is stale and that is the failure. `-name  # reason` does not run it
-# at all, for what takes the server down with it or is decided by chance. Empty lines and lines of `#` are ignored.
+# An exclusion file has one case a line, or a shell pattern of cases, `name  # reason`; both parts are compulsory. An
+# excluded case is run all the same and must fail: when it passes, the exclusion is stale and that is the failure.
+# `-name  # reason` does not run it at all, for what takes the server down with it or is decided by chance. A case that
+# several lines match has the reason of the first. Empty lines and lines of `#` are ignored.
 # Must not: import anything outside the standard library and this folder; touch the directory from this process
 # (a file system that hangs may only catch a child).
 
@@ -51,7 +52,8 @@ def load_cases():
             if inspect.isfunction(fn) and fn.__module__ == module.__name__ and not name.startswith('_')
         ]
         for fn in sorted(own, key=lambda f: f.__code__.co_firstlineno):
-            found[f'{module_info.name}.{fn.__name__}'] = fn
+            for case in getattr(fn, 'rows', [fn]):
+                found[f'{module_info.name}.{case.__name__}'] = case
     return found
 
 
@@ -74,11 +76,13 @@ def read_exclusions(path, known):
             name = name.removeprefix('-').strip()
             if not hash_mark or not reason:
                 usage(f'{path}:{number}: {name} is excluded without a reason (name  # reason)')
-            if name not in known:
+            hits = fnmatch.filter(known, name)
+            if not hits:
                 usage(f'{path}:{number}: there is no case named {name}')
-            if name in found:
+            if found.keys() >= set(hits):
                 usage(f'{path}:{number}: {name} is listed twice')
-            found[name] = (reason, run)
+            for hit in hits:
+                found.setdefault(hit, (reason, run))
     return found
 
 
