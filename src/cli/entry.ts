@@ -34,7 +34,7 @@ export function fromMount(argv: readonly string[], known: readonly string[]): re
   if (/^mount\.(fuse\.)?ninefs$/.test(basename(script))) return [node, script, HELPER, ...words];
   const [source = '', mountpoint = '', ...more] = words;
   if (source.startsWith('-') || known.includes(source) || !mountpoint.startsWith('/')) return argv;
-  // flags beside -o are a person's, who has left the word mount out
+  // mount.fuse3 passes -o alone; with other flags a person has left out the word mount
   const onlyLists = more.every((word, i) => i % 2 === 1 || word === '-o');
   return [node, script, onlyLists ? MOUNT_FUSE : 'mount', ...words];
 }

@@ -1,7 +1,7 @@
 // mount(8)'s way in: it runs /sbin/mount.fuse.ninefs (or mount.ninefs) with SOURCE DIR [-sfnv] [-N namespace] [-o options]
 // [-t type], see its EXTERNAL HELPERS. Where there is none it runs mount.fuse3, which runs `ninefs SOURCE DIR -o options`.
 // How the two are told from a command line of ours is entry.ts.
-// Guarantees: exit codes are mount(8)'s, who hands them on; `suid` and `dev` count where fstab says them, and not because
+// Guarantees: exit codes are those of mount(8), which hands them on; `suid` and `dev` count where fstab says them, and not because
 // somebody on the way adds them.
 
 import { spawn } from 'node:child_process';

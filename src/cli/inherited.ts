@@ -7,7 +7,7 @@ import { errnoName } from '../common/errno.ts';
 import { addon } from '../fuse/drivers/addon.ts';
 
 const FIRST = 3;
-/** Whose value is the pid of a process that has shed what it inherited: the same one, before it began anew. */
+/** Its value is the pid of the process that has marked its descriptors and begun anew: this one, if it is ours. */
 const SHED_VARIABLE = 'NINEFS_SHED';
 
 /** They load code, open ports and write files. This one alone says whom to trust. */

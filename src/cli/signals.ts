@@ -1,5 +1,5 @@
 // The signals that end a process unless it listens to them, and how a process that has heard one ends in the end.
-// Guarantees: on Linux every one but SIGKILL and glibc's own two is heard, whoever sends it; a fault of this process is not
+// Guarantees: on Linux every one but SIGKILL and glibc's own two is heard, from any sender; a fault of this process is not
 // taken for a signal, and ends it as ever. SIGUSR1, SIGUSR2 and what Node ignores (SIGPIPE, SIGXFSZ) end nothing.
 
 import { constants } from 'node:os';
@@ -61,7 +61,7 @@ export function onDeadly(hear: (signal: Deadly) => void): () => void {
   };
 }
 
-/** Ends this process as the signal would have ended it, so that whoever waits for it is told the truth. */
+/** Ends this process as the signal would have ended it, so that its parent is told the truth. */
 export function dieBy({ name, number }: Deadly): void {
   if (process.platform === 'linux') addon().dieBy(number);
   else process.kill(process.pid, name);

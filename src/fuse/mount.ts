@@ -56,7 +56,7 @@ export interface DeviceMount {
   mountpoint: string;
   /** The connection's number under /sys/fs/fuse/connections. */
   connection: number;
-  /** Whoever takes it closes it. */
+  /** The taker of this object closes it. */
   table: MountTable;
 }
 
@@ -193,8 +193,8 @@ const umount = (mountpoint: string, lazy: boolean) =>
 /**
  * Unmounts. `lazy` detaches it from the tree at once and leaves it to those who still use it. Throws ConfigError, for a busy
  * mount with the names of its users. The kernel may write dirty pages back first, through the very daemon that asks for the
- * unmount, so the system call is made on another thread or by fusermount3, and has no deadline of its own. `read`: the table
- * of whoever holds one open.
+ * unmount, so the system call is made on another thread or by fusermount3, and has no deadline of its own. `read` is that of
+ * a table that is held open.
  */
 export async function unmount(
   path: string,

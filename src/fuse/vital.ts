@@ -75,7 +75,7 @@ export function isVital(path: string, system: string = process.platform): boolea
   return places.includes(path) || patterns.some((pattern) => pattern.test(path));
 }
 
-/** The one line for whoever wants to mount there all the same. */
+/** The line that refuses such a path. */
 export function refuseVital(path: string): string {
   return `mountpoint ${path}: covering it breaks this machine; name a directory below /mnt, or insist with -o force`;
 }
