@@ -11,6 +11,7 @@ import { createServer, type Socket, connect as tcpConnect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listensOn } from './listening.ts';
 
 export interface TestServer {
   readonly name: string;
@@ -157,6 +158,11 @@ class Supervised {
     return this.#state === 'ended';
   }
 
+  async listensOn(port: number): Promise<boolean> {
+    const { pid } = this.#child;
+    return pid !== undefined && (await listensOn(pid, port));
+  }
+
   log(): string {
     return this.#log;
   }
@@ -173,14 +179,15 @@ class Supervised {
   }
 }
 
-/** Until a Tversion is answered; false when the process ended first. */
+/** Until it answers a Tversion, and nobody else who has its port; false when the process ended first. */
 async function answering(process: Supervised, port: number): Promise<boolean> {
   const deadline = Date.now() + START_DEADLINE;
   for (;;) {
     if (process.ended) return false;
     try {
       await probeVersion(port, undefined, 2000);
-      return true;
+      if (await process.listensOn(port)) return true;
+      throw new Error('another process answers there');
     } catch (error) {
       if (Date.now() > deadline) throw new Error(`no 9P server at port ${port}: ${error}\n${process.log()}`);
       // Another program's socket begins to listen without any event for us.
