@@ -25,14 +25,17 @@ export { errno, errnoName } from './common/errno.ts';
 export { CancelledError, ConfigError, ConnectionError, ErrnoError, ProtocolError } from './common/errors.ts';
 export { type Logger, silent } from './common/log.ts';
 export {
+  type ClientUsers,
   type DialectName,
   hostTree,
   memoryTree,
+  parseUserMap,
   type ServeOptions,
   Server,
   type ServerOptions,
   type Serving,
   serve,
   type Tree,
+  type UserMap,
 } from './server/server.ts';
 export { type Address, formatAddress, parseAddress } from './transport/address.ts';

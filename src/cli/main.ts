@@ -3,7 +3,7 @@
 // exit 70; a stack trace is shown to nobody who did not ask for it. A sub-command's code is loaded when it is run.
 
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { CheckFlags } from './check.ts';
 import { checkOptionsHelp } from './checkoptions.ts';
 import { LEVELS, type Level } from './logging.ts';
@@ -107,7 +107,16 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .description('Serve a directory, or an empty tree in memory, over 9P.')
     .argument('<tree>', 'a directory, memory: (empty, in RAM) or faults: (misbehaves, to try clients on)')
     .option('--listen <address>', 'tcp!HOST!PORT (port 0: any free one) or unix!/PATH', 'tcp!127.0.0.1!5640')
+    .option(
+      '--users <who>',
+      'whom clients may be: peer (by default: root and the user that serves anybody, all others themselves), ' +
+        'squash=UID[:GID] (all of them that user), trust (whom they say), or a file of lines USER may-be USER,...',
+    )
     .option('--readonly', 'refuse every change')
+    .option('--dev', 'let clients make device nodes, which --nodev, the default, does not')
+    .option('--suid', 'let clients make setuid and setgid programs, which --nosuid, the default, does not')
+    .addOption(new Option('--nodev').hideHelp().conflicts('dev'))
+    .addOption(new Option('--nosuid').hideHelp().conflicts('suid'))
     .option('--dialects <list>', 'those that are spoken, of 9P2000.L,9P2000.u,9P2000; all of them by default')
     .option('--log <file>', 'append the log to a file')
     .action(async (tree: string, flags: ServeFlags) => {

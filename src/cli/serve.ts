@@ -18,10 +18,14 @@ import { formatAddress, parseAddress } from '../transport/address.ts';
 import { clearSocket, untilSignal, warnWhenOpen } from './listening.ts';
 import { type Level, openLog } from './logging.ts';
 import { EXIT } from './report.ts';
+import { checkReach, clientUsers, reach } from './serveusers.ts';
 
 export interface ServeFlags {
   listen: string;
   readonly?: true;
+  users?: string;
+  dev?: true;
+  suid?: true;
   dialects?: string;
   log?: string;
   loglevel?: Level;
@@ -50,16 +54,21 @@ function checkDirectory(path: string): void {
   }
 }
 
-function treeOf(text: string, readOnly: boolean): Tree {
+/** Flags that mean something for a directory only. */
+const HOST_FLAGS = ['readonly', 'dev', 'suid'] as const;
+
+function treeOf(text: string, flags: ServeFlags): Tree {
   for (const [name, make] of Object.entries(TREES)) {
     if (text === name) {
-      if (readOnly) throw new ConfigError(`--readonly: ${name} is not a directory; serve a directory`);
+      const given = HOST_FLAGS.find((flag) => flags[flag] === true);
+      if (given !== undefined) throw new ConfigError(`--${given}: ${name} is not a directory; serve a directory`);
       return make();
     }
     if (text.startsWith(name)) throw new ConfigError(`'${text}': nothing follows ${name}; write ${name}`);
   }
   checkDirectory(text);
-  return hostTree(resolve(text), { readOnly });
+  const { readonly = false, dev = false, suid = false } = flags;
+  return hostTree(resolve(text), { readOnly: readonly, nodev: !dev, nosuid: !suid });
 }
 
 function dialectsIn(list: string): DialectName[] {
@@ -74,13 +83,16 @@ function dialectsIn(list: string): DialectName[] {
 export async function serveCommand(text: string, flags: ServeFlags): Promise<number> {
   const address = parseAddress(flags.listen, SERVE_PORT);
   const dialects = flags.dialects === undefined ? DIALECT_NAMES : dialectsIn(flags.dialects);
-  const tree = treeOf(text, flags.readonly === true);
+  checkReach(address, flags.users);
+  const users = clientUsers(flags.users ?? 'peer');
+  const tree = treeOf(text, flags);
   const log = openLog({ level: flags.loglevel ?? 'info', ...(flags.log === undefined ? {} : { file: flags.log }) });
   const ending = untilSignal();
   try {
     if (address.kind === 'unix') await clearSocket(address.path);
-    const server = await serve({ address, tree, dialects, logger: log.child('server') });
-    warnWhenOpen(address, 'can use the tree');
+    const server = await serve({ address, tree, dialects, users, logger: log.child('server') });
+    const may = reach(users);
+    if (may !== undefined) warnWhenOpen(server.address, may);
     process.stdout.write(`listening on ${formatAddress(server.address)}\n`);
     const signal = await ending;
     log.logger.info({ signal }, 'ending');

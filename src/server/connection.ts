@@ -15,12 +15,14 @@ import { type Codec, dotlCodec } from '../wire/p9/codec.ts';
 import { IOHDR, VERSION } from '../wire/p9/constants.ts';
 import { FrameReader } from '../wire/p9/framing.ts';
 import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
+import { type Admit, admitter, type ClientUsers } from './admission.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { dotl } from './dialects/dotl.ts';
 import { agree } from './dialects/negotiate.ts';
 import { failure } from './failure.ts';
 import { type Fault, fidOf, NO_REPLY, type Wire } from './fault.ts';
 import { type FlushCounts, type Request, Requests } from './flush.ts';
+import { uidAt } from './peer.ts';
 import { Replies, type Terms } from './replies.ts';
 import { Session, type Shared } from './session.ts';
 import { type Awaitable, isPromise, type ReadResult } from './tree.ts';
@@ -36,6 +38,7 @@ const PAYLOADS_WAITING = 8 * 1024 * 1024;
 const TWRITE = 118;
 
 export interface ConnectionOptions extends Shared {
+  readonly clients: ClientUsers;
   readonly dialects: readonly Dialect[];
   readonly msize: number;
   readonly logger: Logger;
@@ -61,6 +64,7 @@ export class Connection {
   readonly #replies: Replies;
   readonly #reader: FrameReader;
   readonly #payloads: BufferPool;
+  readonly #admit: Admit;
   #state: State = { kind: 'unversioned' };
   /** Requests that wait for the peer to take its replies. */
   #queue: { session: Session; message: Message; request: Request }[] = [];
@@ -83,6 +87,9 @@ export class Connection {
       frame: (bytes, start, end, payload) => this.#frame(bytes, start, end, payload),
       sink: (bytes, start, length) => this.#sink(bytes, start, length),
     });
+    const { tree, users, logger, clients } = options;
+    const evidence = () => uidAt(transport.accepted);
+    this.#admit = admitter(clients, { peer: transport.peer, tree, users, logger, evidence });
     transport.onDrain = () => this.#drained();
     this.done = this.#end();
     transport.start(this.#reader);
@@ -329,7 +336,7 @@ export class Connection {
     } else {
       const answerFlush = (flush: number) => this.#replies.send(session, flush, { name: 'Rflush', body: {} });
       const requests = new Requests(answerFlush, this.#options.flushes);
-      const session = new Session(dialect, msize, this.#options, requests, this.#logger);
+      const session = new Session(dialect, msize, this.#options, this.#admit, requests, this.#logger);
       this.#state = { kind: 'open', session };
       this.#reader.maxFrame = Math.max(msize, FIRST_FRAME);
       const fields = { peer: this.peer, version: dialect.version, msize, iounit: msize - IOHDR };

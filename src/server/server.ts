@@ -7,26 +7,34 @@ import type { Address } from '../transport/address.ts';
 import { type Listener, listenSocket } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
+import { type ClientUsers, wantsEvidence } from './admission.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { DIALECT_NAMES, type DialectName, dialectsOf } from './dialects/negotiate.ts';
+import { checkEvidence } from './peer.ts';
 import { Places } from './places.ts';
 import type { ServerStats } from './stats.ts';
 import type { Tree } from './tree.ts';
 import { Users } from './users.ts';
 
+export type { ClientUsers } from './admission.ts';
 export { DIALECT_NAMES, type DialectName } from './dialects/negotiate.ts';
 export type { ConnectionStats, ServerStats } from './stats.ts';
 export type { Tree } from './tree.ts';
 export { faultsTree } from './trees/faults.ts';
 export { hostTree } from './trees/host.ts';
 export { memoryTree } from './trees/memory.ts';
+export { parseUserMap, type UserMap } from './usermap.ts';
+export { Users } from './users.ts';
 
 export interface ServerOptions {
   readonly tree: Tree;
   readonly logger?: Logger;
   /** The largest that is agreed to; default 1 MiB of payload. */
   readonly msize?: number;
-  readonly users?: Users;
+  /** Whom clients may be; default whomever they say, which is for clients that one has in hand. */
+  readonly users?: ClientUsers;
+  /** The user database; default this machine's. */
+  readonly accounts?: Users;
   /** The versions that are spoken; default all of them. */
   readonly dialects?: readonly DialectName[];
 }
@@ -42,16 +50,19 @@ export class Server {
     tree,
     logger = silent,
     msize = DEFAULT_MSIZE,
-    users = new Users(),
+    users: clients = { kind: 'trust' },
+    accounts: users = new Users(),
     dialects = DIALECT_NAMES,
   }: ServerOptions) {
     const flushes = { received: 0, dropped: 0, aborted: 0, suppressed: 0 };
-    this.#options = { tree, logger, msize, users, dialects: dialectsOf(dialects), places: new Places(), flushes };
+    const places = new Places();
+    this.#options = { tree, logger, msize, users, clients, dialects: dialectsOf(dialects), places, flushes };
     tree.serving?.(() => this.stats);
   }
 
   /** The address with the real port. Rejects with ConfigError when it cannot be listened on. */
   async listen(address: Address): Promise<Address> {
+    if (wantsEvidence(this.#options.clients)) checkEvidence(address);
     const listener = await listenSocket(address, (transport) => this.serveTransport(transport));
     this.#listeners.push(listener);
     return listener.address;

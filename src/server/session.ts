@@ -5,6 +5,7 @@
 import { BufferPool } from '../common/bufpool.ts';
 import type { Logger } from '../common/log.ts';
 import { IOHDR } from '../wire/p9/constants.ts';
+import type { Admit } from './admission.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { type Fid, FidTable } from './fids.ts';
 import type { Request, Requests } from './flush.ts';
@@ -29,18 +30,20 @@ export class Session {
   readonly iounit: number;
   readonly tree: Tree;
   readonly users: Users;
+  readonly admit: Admit;
   readonly places: Places;
   readonly fids: FidTable;
   readonly requests: Requests;
   readonly lend: Lender;
   #over: Promise<void> | undefined;
 
-  constructor(dialect: Dialect, msize: number, shared: Shared, requests: Requests, logger: Logger) {
+  constructor(dialect: Dialect, msize: number, shared: Shared, admit: Admit, requests: Requests, logger: Logger) {
     this.dialect = dialect;
     this.msize = msize;
     this.iounit = msize - IOHDR;
     this.tree = shared.tree;
     this.users = shared.users;
+    this.admit = admit;
     this.places = shared.places;
     this.requests = requests;
     this.fids = new FidTable(shared.places, (fid, error) => {

@@ -55,7 +55,7 @@ export async function exported(label: string, tree: ExportedTree, options: Expor
   const serving = await serve({
     address: LOOPBACK,
     tree: tree === 'memory' ? memoryTree() : hostTree(directory, {}),
-    ...(users && { users }),
+    ...(users && { accounts: users }),
   });
   const mounts: Mounted[] = [];
   let made = 0;

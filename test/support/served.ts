@@ -76,7 +76,7 @@ export function serveAny(
   const server = new Server({
     tree,
     ...(msize === undefined ? {} : { msize }),
-    ...(users === undefined ? {} : { users }),
+    ...(users === undefined ? {} : { accounts: users }),
   });
   const raws: Raw9p[] = [];
   const ends: Promise<void>[] = [];

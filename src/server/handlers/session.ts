@@ -5,9 +5,9 @@ import { NOFID } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import { Fid } from '../fids.ts';
 import type { Request } from '../flush.ts';
-import { refuse } from '../refuse.ts';
+import { refuse, stopIfAborted } from '../refuse.ts';
 import type { Session } from '../session.ts';
-import { type Awaitable, isPromise, type TreeNode, type User } from '../tree.ts';
+import { type Awaitable, after, isPromise, type TreeNode, type User } from '../tree.ts';
 import { commit } from './xattr.ts';
 
 /** None is needed. Clients that always ask take ENOENT for that answer, and no other number (diod's library does). */
@@ -18,21 +18,20 @@ export function auth(): never {
 export function attach(session: Session, message: Message<'Tattach'>, request: Request): Awaitable<Body<'Rattach'>> {
   if (message.afid !== NOFID) refuse(errno.EINVAL);
   if (message.fid === NOFID) refuse(errno.EINVAL);
-  const user = session.users.find(message.uname, message.nUname) ?? refuse(errno.EPERM);
   session.fids.reserve(message.fid);
-  try {
-    const node = session.tree.attach(user, message.aname, request);
-    if (!isPromise(node)) return attached(session, message.fid, user, node);
-    return node.then(
-      (found) => attached(session, message.fid, user, found),
-      (error) => {
-        session.fids.cancel(message.fid);
-        throw error;
-      },
-    );
-  } catch (error) {
+  const failed = (error: unknown): never => {
     session.fids.cancel(message.fid);
     throw error;
+  };
+  try {
+    const done = after(session.admit(message.uname, message.nUname), (user) => {
+      stopIfAborted(request);
+      const node = session.tree.attach(user, message.aname, request);
+      return after(node, (found) => attached(session, message.fid, user, found));
+    });
+    return isPromise(done) ? done.catch(failed) : done;
+  } catch (error) {
+    return failed(error);
   }
 }
 

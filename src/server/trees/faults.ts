@@ -44,7 +44,7 @@ const MESSAGES: readonly MessageName[] = [
   ...['Tlock', 'Tgetlock', 'Txattrwalk', 'Txattrcreate', 'Tclunk', 'Topen', 'Tcreate', 'Tstat', 'Twstat'],
 ] as MessageName[];
 
-const ROOT: User = { uid: 0, gid: 0, groups: [0], uname: 'root' };
+const ROOT: User = { uid: 0, gid: 0, groups: [0], uname: 'root', newGroup: 'any' };
 
 /** Bytes that say where they are from: `hang 0000`, `hang 0001`, ... */
 function contentOf(name: string): Buffer {

@@ -19,9 +19,10 @@ import {
   type RecordLock,
   type User,
 } from '../../tree.ts';
-import { S, withoutPrivileges } from '../modes.ts';
+import { S } from '../modes.ts';
 import type { HostNode } from './node.ts';
 import { check, STAT } from './syscalls.ts';
+import { dropPrivileges } from './terms.ts';
 import { decode } from './text.ts';
 import { qidType } from './volume.ts';
 
@@ -42,6 +43,7 @@ export class HostFile implements OpenFile {
   readonly fd: number;
   readonly #node: HostNode;
   readonly #user: User;
+  #hasWritten = false;
   /** Entries read from the kernel and not passed on, in order. */
   #ahead: Dirent[] = [];
   /** The cookie of the entry before them. */
@@ -108,8 +110,11 @@ export class HostFile implements OpenFile {
   write(offset: number, data: Uint8Array, signal: { readonly aborted: boolean }): Awaitable<number> {
     if (offset > OFFSET_MAX - data.length) refuse(errno.EFBIG);
     if (data.length === 0) return 0;
-    const { identity, sys } = this.#node.volume;
-    if (identity.isBelowServer(this.#user)) this.#dropPrivileges();
+    const { volume } = this.#node;
+    const { identity, sys, terms } = volume;
+    // the thread that writes is the server's, for which the kernel keeps suid and sgid bits
+    if (identity.isBelowServer(this.#user) || (terms.nosuid && !this.#hasWritten)) dropPrivileges(volume, this.fd);
+    this.#hasWritten = true;
     if (data.length <= WRITE_HERE) return check(sys.pwrite(this.fd, data, offset));
     return this.#writeLater(offset, data, signal);
   }
@@ -128,16 +133,6 @@ export class HostFile implements OpenFile {
       }
     }
     return done;
-  }
-
-  /** A write by somebody without privileges clears suid and sgid; the thread that writes is the server's, which has them. */
-  #dropPrivileges(): void {
-    const { volume } = this.#node;
-    volume.look(this.fd);
-    const mode = volume.stat[STAT.MODE]! & ~S.IFMT;
-    if (!(mode & (S.ISUID | S.ISGID))) return;
-    const left = withoutPrivileges(mode);
-    if (left !== mode) check(volume.sys.chmod(this.fd, left));
   }
 
   readdir(cookie: bigint, add: (entry: Dirent) => boolean): void {

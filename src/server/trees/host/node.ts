@@ -10,16 +10,16 @@ import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
 import type { Attributes, Changes, OpenFile, Statfs, TreeNode, User } from '../../tree.ts';
 import { MAY, permits, S } from '../modes.ts';
+import { change } from './change.ts';
 import { Descriptor } from './descriptor.ts';
 import { HostFile } from './file.ts';
 import { HostLocks } from './locks.ts';
 import { check, O, STAT } from './syscalls.ts';
+import { permissions } from './terms.ts';
 import { decode } from './text.ts';
 import { pathOf, qidType, type Volume } from './volume.ts';
 import { getxattr, listxattr, removexattr, setxattr } from './xattrs.ts';
 
-const KEEP = 0xffffffff;
-const TIME = { NOW: 2 ** 30 - 1, OMIT: 2 ** 30 - 2 } as const;
 /** What a client may ask of open(2) here. The rest is a matter of its own machine; O_DIRECTORY is checked, not passed on. */
 const OPEN_FLAGS = OPEN.ACCMODE | OPEN.TRUNC | OPEN.APPEND | OPEN.DSYNC | OPEN.SYNC;
 const AT_REMOVEDIR = 0x200;
@@ -160,7 +160,16 @@ export class HostNode implements TreeNode {
   }
 
   #mayChange(): void {
-    if (this.volume.readOnly) refuse(errno.EROFS);
+    if (this.volume.terms.readOnly) refuse(errno.EROFS);
+  }
+
+  /** For what is made in this directory; one with the setgid bit gives its own group, whoever asks (inode(7)). */
+  #groupOfNew(user: User, wanted: number): number {
+    const { identity, stat } = this.volume;
+    const group = identity.groupOfNew(user, wanted);
+    if (group !== undefined) return group;
+    this.#look();
+    return stat[STAT.MODE]! & S.ISGID ? user.gid : refuse(errno.EPERM);
   }
 
   walk(name: string, user: User): HostNode {
@@ -192,25 +201,7 @@ export class HostNode implements TreeNode {
 
   setattr(changes: Changes, file: OpenFile | undefined, user: User): void {
     this.#mayChange();
-    const { sys } = this.volume;
-    const { fd } = this;
-    const { mode, uid, gid, size, atime, mtime } = changes;
-    if (size !== undefined) {
-      const open = file instanceof HostFile ? file : undefined;
-      if (open !== undefined) this.#as(user, () => sys.ftruncate(open.fd, size));
-      else this.#as(user, () => sys.truncate(fd, size));
-    }
-    if (uid !== undefined || gid !== undefined) this.#as(user, () => sys.chown(fd, uid ?? KEEP, gid ?? KEEP));
-    if (mode !== undefined) {
-      if (this.qid.type & QT.SYMLINK) refuse(errno.EOPNOTSUPP);
-      this.#as(user, () => sys.chmod(fd, mode));
-    }
-    // cutting a file has set it already, with a right that setting times alone may not have
-    const cut = size !== undefined && atime === undefined && mtime === 'now';
-    if ((atime !== undefined || mtime !== undefined) && !cut) {
-      const [a, m] = [timeOf(atime), timeOf(mtime)];
-      this.#as(user, () => sys.utimens(fd, a.sec, a.nsec, m.sec, m.nsec));
-    }
+    change(this, changes, file instanceof HostFile ? file : undefined, user);
     this.#look();
   }
 
@@ -247,12 +238,14 @@ export class HostNode implements TreeNode {
   create(name: string, flags: number, mode: number, gid: number, user: User): { node: HostNode; file: HostFile } {
     const { fd: dir, volume } = this;
     const { sys } = volume;
-    if (volume.readOnly) {
+    if (volume.terms.readOnly) {
       if (this.#exists(name, user)) return this.#openExisting(name, flags, user);
       refuse(errno.EROFS);
     }
     const making = (flags & OPEN_FLAGS) | OPEN.NONBLOCK | OPEN.CREATE | OPEN.EXCL;
-    const make = () => volume.identity.as(user, () => sys.openat(dir, name, making, mode & 0o7777), gid);
+    const group = this.#groupOfNew(user, gid);
+    const bits = permissions(volume.terms, mode, false);
+    const make = () => volume.identity.as(user, () => sys.openat(dir, name, making, bits), group);
     let fd = this.#opening(make);
     for (let tries = 0; fd === -errno.EEXIST && !(flags & OPEN.EXCL); tries++) {
       try {
@@ -308,14 +301,16 @@ export class HostNode implements TreeNode {
   mkdir(name: string, mode: number, gid: number, user: User): Qid {
     this.#mayChange();
     const { fd } = this;
-    this.#as(user, () => this.volume.sys.mkdirat(fd, name, mode & 0o7777), gid);
+    const group = this.#groupOfNew(user, gid);
+    this.#as(user, () => this.volume.sys.mkdirat(fd, name, permissions(this.volume.terms, mode, true)), group);
     return this.#made(name);
   }
 
   symlink(name: string, target: string, gid: number, user: User): Qid {
     this.#mayChange();
     const { fd } = this;
-    this.#as(user, () => this.volume.sys.symlinkat(target, fd, name), gid);
+    const group = this.#groupOfNew(user, gid);
+    this.#as(user, () => this.volume.sys.symlinkat(target, fd, name), group);
     return this.#made(name);
   }
 
@@ -323,9 +318,12 @@ export class HostNode implements TreeNode {
     this.#mayChange();
     const type = mode & S.IFMT || S.IFREG;
     if (type === S.IFDIR || type === S.IFLNK) refuse(errno.EINVAL);
+    if ((type === S.IFCHR || type === S.IFBLK) && this.volume.terms.nodev) refuse(errno.EPERM);
     const { major, minor } = device;
     const { fd } = this;
-    this.#as(user, () => this.volume.sys.mknodat(fd, name, type | (mode & 0o7777), major, minor), gid);
+    const group = this.#groupOfNew(user, gid);
+    const bits = type | permissions(this.volume.terms, mode, false);
+    this.#as(user, () => this.volume.sys.mknodat(fd, name, bits, major, minor), group);
     return this.#made(name);
   }
 
@@ -389,11 +387,6 @@ export class HostNode implements TreeNode {
     removexattr(this.volume, this.fd, name, user);
     this.#look();
   }
-}
-
-function timeOf(time: { sec: number; nsec: number } | 'now' | undefined): { sec: number; nsec: number } {
-  if (time === undefined) return { sec: 0, nsec: TIME.OMIT };
-  return time === 'now' ? { sec: 0, nsec: TIME.NOW } : time;
 }
 
 function hostNode(node: TreeNode): HostNode {

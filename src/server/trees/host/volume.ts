@@ -12,6 +12,7 @@ import { Ring } from './descriptor.ts';
 import type { Identity } from './identity.ts';
 import type { HostNode } from './node.ts';
 import { check, O, STAT, type Syscalls } from './syscalls.ts';
+import type { HostTerms } from './terms.ts';
 
 const TWO32 = 2 ** 32;
 /** Device numbers stand above these bits of a qid.path. */
@@ -33,17 +34,17 @@ export interface Identification {
 export class Volume {
   readonly sys: Syscalls;
   readonly identity: Identity;
-  readonly readOnly: boolean;
+  readonly terms: HostTerms;
   readonly ring: Ring;
   /** Of the last look(). */
   readonly stat = new Float64Array(STAT.COUNT);
   readonly #devices = new Map<number, Device>();
   #nodes = 0;
 
-  constructor(sys: Syscalls, identity: Identity, readOnly: boolean, descriptors: number | undefined) {
+  constructor(sys: Syscalls, identity: Identity, terms: HostTerms, descriptors: number | undefined) {
     this.sys = sys;
     this.identity = identity;
-    this.readOnly = readOnly;
+    this.terms = terms;
     this.ring = new Ring(descriptors);
   }
 

@@ -8,7 +8,7 @@ import { OPEN } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
 import type { OpenFile, User } from '../../tree.ts';
-import { encodeDevice, MAY, owns, S } from '../modes.ts';
+import { encodeDevice, groupOfNew, MAY, owns, S } from '../modes.ts';
 import { type Body, Inode, newFile, type Volume } from './inode.ts';
 
 const NAME_MAX = 255;
@@ -104,7 +104,7 @@ function make(
   body: Body,
 ): Inode {
   const inherits = (dir.mode & S.ISGID) !== 0;
-  const group = inherits ? dir.gid : gid;
+  const group = inherits ? dir.gid : (groupOfNew(user, gid) ?? refuse(errno.EPERM));
   let bits = mode;
   if (inherits && body.kind === 'directory') bits |= S.ISGID;
   const foreign = user.uid !== 0 && !user.groups.includes(group);
