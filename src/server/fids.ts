@@ -7,6 +7,7 @@ import { errno } from '../common/errno.ts';
 import type { Dirent } from '../wire/p9/types.ts';
 import type { Place, Places } from './places.ts';
 import { refuse } from './refuse.ts';
+import { inSlices, type Steps } from './slices.ts';
 import type { OpenFile, TreeNode, User } from './tree.ts';
 import { after, isPromise } from './tree.ts';
 
@@ -162,13 +163,19 @@ export class FidTable {
   }
 
   /** The end of the session; no request runs any more. */
-  async clear(): Promise<void> {
-    for (const number of [...this.#fids.keys()]) {
+  clear(): Promise<void> {
+    return inSlices(this.#ends());
+  }
+
+  *#ends(): Steps {
+    for (const number of this.#fids.keys()) {
       const fid = this.remove(number);
+      const report = (error: unknown) => this.#lateError(fid, error);
       try {
-        await this.destroy(fid);
+        const closing = this.destroy(fid);
+        yield isPromise(closing) ? closing.catch(report) : undefined;
       } catch (error) {
-        this.#lateError(fid, error);
+        report(error);
       }
     }
   }
