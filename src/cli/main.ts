@@ -9,7 +9,7 @@ import { checkOptionsHelp } from './checkoptions.ts';
 import { LEVELS, type Level } from './logging.ts';
 import type { MountFlags } from './mount.ts';
 import { nearest } from './nearest.ts';
-import { optionsHelp } from './optionlist.ts';
+import { optionsHelp, parseNumber } from './optionlist.ts';
 import { complain, describe, EXIT, reportFailure } from './report.ts';
 import type { ServeFlags } from './serve.ts';
 import type { TraceFlags } from './trace.ts';
@@ -55,6 +55,18 @@ function parseBytes(text: string): number {
   const bytes = /^\d{1,15}$/.test(text) ? Number(text) : 0;
   if (bytes > 0) return bytes;
   throw new InvalidArgumentError('It takes a number of bytes, more than 0.');
+}
+
+function parseSize(text: string): number {
+  const bytes = parseNumber(text, 'bytes') ?? 0;
+  if (bytes > 0) return bytes;
+  throw new InvalidArgumentError('It takes a number of bytes, more than 0, with k, m or g behind it or without.');
+}
+
+function parseCount(text: string): number {
+  const count = parseNumber(text, 'number') ?? 0;
+  if (count > 0) return count;
+  throw new InvalidArgumentError('It takes a number, more than 0.');
 }
 
 const collect = (value: string, before: string[] = []) => [...before, value];
@@ -117,8 +129,14 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .option('--suid', 'let clients make setuid and setgid programs, which --nosuid, the default, does not')
     .addOption(new Option('--nodev').hideHelp().conflicts('dev'))
     .addOption(new Option('--nosuid').hideHelp().conflicts('suid'))
+    .option('--size <bytes>', 'what memory: may hold (default: 1g)', parseSize)
+    .option('--memory <bytes>', 'for requests and replies of all clients together (default: 256m)', parseSize)
+    .option('--max-connections <n>', 'at a time; by default 1000, half of the descriptors at most', parseCount)
+    .option('--max-fids <n>', 'of all clients together (default: 1048576)', parseCount)
+    .option('--max-files <n>', 'open at a time; by default a quarter of the descriptors', parseCount)
     .option('--dialects <list>', 'those that are spoken, of 9P2000.L,9P2000.u,9P2000; all of them by default')
     .option('--log <file>', 'append the log to a file')
+    .addHelpText('after', '\nNo client gets more than half of what there is of a thing, see docs/security.md.')
     .action(async (tree: string, flags: ServeFlags) => {
       const { serveCommand } = await import('./serve.ts');
       finish(await serveCommand(tree, { ...flags, ...globals() }));

@@ -10,6 +10,7 @@ import {
   type DialectName,
   faultsTree,
   hostTree,
+  type Limits,
   memoryTree,
   serve,
   type Tree,
@@ -26,6 +27,11 @@ export interface ServeFlags {
   users?: string;
   dev?: true;
   suid?: true;
+  size?: number;
+  memory?: number;
+  maxConnections?: number;
+  maxFids?: number;
+  maxFiles?: number;
   dialects?: string;
   log?: string;
   loglevel?: Level;
@@ -35,7 +41,10 @@ export interface ServeFlags {
 const SERVE_PORT = 5640;
 
 /** Trees that are not directories of the host. */
-const TREES: Readonly<Record<string, () => Tree>> = { 'memory:': memoryTree, 'faults:': faultsTree };
+const TREES: Readonly<Record<string, (size: number | undefined) => Tree>> = {
+  'memory:': (size) => memoryTree(size === undefined ? {} : { capacity: size }),
+  'faults:': faultsTree,
+};
 const NAMES = Object.keys(TREES).join(' or ');
 
 function checkDirectory(path: string): void {
@@ -58,11 +67,14 @@ function checkDirectory(path: string): void {
 const HOST_FLAGS = ['readonly', 'dev', 'suid'] as const;
 
 function treeOf(text: string, flags: ServeFlags): Tree {
+  if (flags.size !== undefined && text !== 'memory:') {
+    throw new ConfigError(`--size: ${text} is not memory:, which is what has a size`);
+  }
   for (const [name, make] of Object.entries(TREES)) {
     if (text === name) {
       const given = HOST_FLAGS.find((flag) => flags[flag] === true);
       if (given !== undefined) throw new ConfigError(`--${given}: ${name} is not a directory; serve a directory`);
-      return make();
+      return make(flags.size);
     }
     if (text.startsWith(name)) throw new ConfigError(`'${text}': nothing follows ${name}; write ${name}`);
   }
@@ -79,18 +91,29 @@ function dialectsIn(list: string): DialectName[] {
   });
 }
 
+/** The bounds that were given. */
+function limitsIn({ memory, maxConnections, maxFids, maxFiles }: ServeFlags): Partial<Limits> {
+  return {
+    ...(memory !== undefined && { memory }),
+    ...(maxConnections !== undefined && { connections: maxConnections }),
+    ...(maxFids !== undefined && { fids: maxFids }),
+    ...(maxFiles !== undefined && { files: maxFiles }),
+  };
+}
+
 /** Settles with the exit code when a signal has ended the server. */
 export async function serveCommand(text: string, flags: ServeFlags): Promise<number> {
   const address = parseAddress(flags.listen, SERVE_PORT);
   const dialects = flags.dialects === undefined ? DIALECT_NAMES : dialectsIn(flags.dialects);
   checkReach(address, flags.users);
   const users = clientUsers(flags.users ?? 'peer');
+  const limits = limitsIn(flags);
   const tree = treeOf(text, flags);
   const log = openLog({ level: flags.loglevel ?? 'info', ...(flags.log === undefined ? {} : { file: flags.log }) });
   const ending = untilSignal();
   try {
     if (address.kind === 'unix') await clearSocket(address.path);
-    const server = await serve({ address, tree, dialects, users, logger: log.child('server') });
+    const server = await serve({ address, tree, dialects, users, limits, logger: log.child('server') });
     const may = reach(users);
     if (may !== undefined) warnWhenOpen(server.address, may);
     process.stdout.write(`listening on ${formatAddress(server.address)}\n`);

@@ -46,6 +46,8 @@ export class BufferPool {
   #kept = 0;
   #inUse = 0;
   #peak = 0;
+  /** Most bytes lent since the last trim(). */
+  #lately = 0;
   #most = 0;
   #waits = 0;
   readonly #waiters = new Line<Waiter>();
@@ -111,6 +113,7 @@ export class BufferPool {
       this.#kept -= cls;
     }
     this.#inUse += cls;
+    if (this.#inUse > this.#lately) this.#lately = this.#inUse;
     if (this.#inUse > this.#peak) this.#peak = this.#inUse;
     if (this.#inUse + this.#kept > this.#most) this.#most = this.#inUse + this.#kept;
     const buffer = whole;
@@ -138,6 +141,17 @@ export class BufferPool {
         this.#kept -= other;
       }
     }
+  }
+
+  /** Forgets kept slabs beyond what was lent at a time since the last call. */
+  trim(): void {
+    for (const [cls, list] of this.#free) {
+      while (list.length > 0 && this.#inUse + this.#kept > this.#lately) {
+        list.pop();
+        this.#kept -= cls;
+      }
+    }
+    this.#lately = this.#inUse;
   }
 
   #serve(): void {

@@ -23,8 +23,14 @@ export type ClientUsers =
   | { readonly kind: 'peer' }
   | { readonly kind: 'map'; readonly map: UserMap };
 
-/** The user of a Tattach; throws EPERM. */
-export type Admit = (uname: string, nUname: number) => Awaitable<User>;
+/** Who was let in: as whom, and who that is by the kernel's word, where it was asked. */
+export interface Admitted {
+  readonly user: User;
+  readonly uid: number | undefined;
+}
+
+/** Decides on a Tattach; throws EPERM. */
+export type Admit = (uname: string, nUname: number) => Awaitable<Admitted>;
 
 /** What is to be known of one connection, and of the server. */
 export interface Admitting {
@@ -48,14 +54,16 @@ type Way<K extends ClientUsers['kind']> = (policy: Extract<ClientUsers, { kind: 
 const ways: { readonly [K in ClientUsers['kind']]: Way<K> } = {
   trust:
     (_policy, { users }) =>
-    (uname, nUname) =>
-      users.of(users.claimed(uname, nUname) ?? refuse(errno.EPERM), 'any'),
+    (uname, nUname) => ({
+      user: users.of(users.claimed(uname, nUname) ?? refuse(errno.EPERM), 'any'),
+      uid: undefined,
+    }),
   squash:
     ({ uid, gid }, { users }) =>
     () => {
       const user = users.of(uid, 'gid');
       const own = gid ?? user.gid;
-      return { ...user, gid: own, groups: [own] };
+      return { user: { ...user, gid: own, groups: [own] }, uid: undefined };
     },
   peer: (_policy, admitting) => byEvidence(onlyItself, admitting),
   map: ({ map }, admitting) => byEvidence(map, admitting),
@@ -89,7 +97,7 @@ function byEvidence(map: UserMap, admitting: Admitting): Admit {
     after(evidence(), (uid) =>
       uid === undefined
         ? refused({}, 'the kernel does not know whose the other end is')
-        : decide(map, admitting, uid, uname, nUname, refused),
+        : { user: decide(map, admitting, uid, uname, nUname, refused), uid },
     );
 }
 

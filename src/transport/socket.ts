@@ -10,8 +10,14 @@ import type { AcceptedSocket, ConnectOptions, Receiver, Transport } from './tran
 /** What node keeps beneath a socket, as far as it is needed here. */
 interface Handle {
   readonly fd: number;
+  /** Bytes that the system has not taken of what was written. */
+  readonly writeQueueSize: number;
   /** Asks the kernel; 0 when it is connected. Unix sockets lack it. */
   getpeername?(out: object): number;
+}
+
+function handleOf(socket: Socket): Handle | null {
+  return (socket as unknown as { readonly _handle: Handle | null })._handle;
 }
 
 class Accepted implements AcceptedSocket {
@@ -30,18 +36,14 @@ class Accepted implements AcceptedSocket {
           ];
   }
 
-  get #handle(): Handle | null {
-    return (this.#socket as unknown as { readonly _handle: Handle | null })._handle;
-  }
-
   get descriptor(): number | undefined {
-    const fd = this.#handle?.fd ?? -1;
+    const fd = handleOf(this.#socket)?.fd ?? -1;
     return fd < 0 ? undefined : fd;
   }
 
   get connected(): boolean {
     // node's own remoteAddress is what it was told once
-    return this.#handle?.getpeername?.({}) === 0;
+    return handleOf(this.#socket)?.getpeername?.({}) === 0;
   }
 }
 
@@ -73,6 +75,10 @@ class SocketTransport implements Transport {
       socket.on('close', () => resolve(this.#error));
     });
     if (socket.remotePort !== undefined) socket.setNoDelay(true);
+  }
+
+  get unsent(): number {
+    return handleOf(this.#socket)?.writeQueueSize ?? 0;
   }
 
   start(receiver: Receiver): void {

@@ -41,6 +41,8 @@ export interface Transport {
    * must not be changed. False: the queue is above its mark, wait for onDrain before sending more that can wait.
    */
   send(head: Uint8Array, payload?: Uint8Array, taken?: () => void): boolean;
+  /** Bytes that were sent and that the system has not taken, where that is known. */
+  readonly unsent?: number;
   /** Runs whenever a queue that was above its mark has become empty. */
   onDrain: (() => void) | undefined;
   /** Stops and goes on reading, for flow control. */

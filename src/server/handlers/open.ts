@@ -14,6 +14,7 @@ export function lopen(session: Session, message: Message<'Tlopen'>, request: Req
   const flags = message.flags & ~(OPEN.CREATE | OPEN.EXCL);
   checkAccess(flags);
   return opening(
+    session,
     fid,
     () => fid.node.open(flags, fid.user, request),
     (file) => ({ kind: 'open', file, flags }),
@@ -29,6 +30,7 @@ export function lcreate(session: Session, message: Message<'Tlcreate'>, request:
   const flags = message.flags & ~OPEN.CREATE;
   checkAccess(flags);
   return opening(
+    session,
     fid,
     () => fid.node.create(name, flags, mode, gid, fid.user, request),
     ({ node, file }: { node: TreeNode; file: OpenFile }) => {
@@ -54,6 +56,7 @@ export function become(session: Session, fid: Fid, name: string, node: TreeNode)
 
 /** Holds the fid in state `opening` while `begin` runs, so that no second open gets in between. */
 export function opening<T, R>(
+  { fids }: Session,
   fid: Fid,
   begin: () => Awaitable<T>,
   take: (result: T) => FidState,
@@ -61,12 +64,15 @@ export function opening<T, R>(
 ): Awaitable<R> {
   if (fid.state.kind !== 'walked') refuse(errno.EINVAL);
   const walked = fid.state;
+  fids.countFile();
   const opened = (result: T): R => {
     fid.state = take(result);
+    if (fid.state.kind !== 'open') fids.uncountFile();
     return answer();
   };
   const failed = (error: unknown): never => {
     fid.state = walked;
+    fids.uncountFile();
     throw error;
   };
   fid.state = { kind: 'opening' };

@@ -18,18 +18,28 @@ export function auth(): never {
 export function attach(session: Session, message: Message<'Tattach'>, request: Request): Awaitable<Body<'Rattach'>> {
   if (message.afid !== NOFID) refuse(errno.EINVAL);
   if (message.fid === NOFID) refuse(errno.EINVAL);
-  session.fids.reserve(message.fid);
+  return after(session.bearer.admit(message.uname, message.nUname), ({ user, uid }) => {
+    stopIfAborted(request);
+    session.enter(uid);
+    return attachAs(session, message, user, request);
+  });
+}
+
+function attachAs(
+  session: Session,
+  { fid, aname }: Message<'Tattach'>,
+  user: User,
+  request: Request,
+): Awaitable<Body<'Rattach'>> {
+  session.fids.reserve(fid);
   const failed = (error: unknown): never => {
-    session.fids.cancel(message.fid);
+    session.fids.cancel(fid);
     throw error;
   };
   try {
-    const done = after(session.admit(message.uname, message.nUname), (user) => {
-      stopIfAborted(request);
-      const node = session.tree.attach(user, message.aname, request);
-      return after(node, (found) => attached(session, message.fid, user, found));
-    });
-    return isPromise(done) ? done.catch(failed) : done;
+    const node = session.tree.attach(user, aname, request);
+    if (!isPromise(node)) return attached(session, fid, user, node);
+    return node.then((found) => attached(session, fid, user, found), failed);
   } catch (error) {
     return failed(error);
   }
@@ -37,6 +47,7 @@ export function attach(session: Session, message: Message<'Tattach'>, request: R
 
 function attached(session: Session, fid: number, user: User, node: TreeNode): Body<'Rattach'> {
   session.fids.add(new Fid(fid, user, node, undefined));
+  session.bearer.attached();
   return { qid: node.qid };
 }
 

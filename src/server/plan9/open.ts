@@ -45,6 +45,7 @@ export function open(forms: Forms) {
     const changes = closes || (flags & (OPEN.TRUNC | OPEN.APPEND)) !== 0 || isWrite(flags);
     if (fid.node.qid.type & QT.DIR && changes) refuse(errno.EISDIR);
     return opening(
+      session,
       fid,
       () => {
         const begin = () => fid.node.open(flags, fid.user, request);
@@ -94,6 +95,7 @@ export function create(forms: Forms) {
     const closes = (mode & OMODE.RCLOSE) !== 0;
     if (isDirectory(perm) && (closes || isWrite(flags))) refuse(errno.EISDIR);
     return opening(
+      session,
       fid,
       () => make(forms, session, fid, message, flags, request),
       ({ node, file }) => {

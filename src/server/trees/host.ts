@@ -21,7 +21,10 @@ export interface HostTreeOptions {
    * copy files expect; capabilities of files are refused. Directories keep their setgid bit. Default false.
    */
   nosuid?: boolean;
-  /** How many descriptors may hold files that are only known, not open; default half of the process's limit. */
+  /**
+   * How many descriptors may hold files that are only known, not open; default half of the process's limit, less those of
+   * open files and locks.
+   */
   descriptors?: number;
 }
 

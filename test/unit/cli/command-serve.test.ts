@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errno } from '../../../src/common/errno.ts';
 import { parseAddress } from '../../../src/transport/address.ts';
+import { connectSocket } from '../../../src/transport/socket.ts';
 import { type Cli, type CliOptions, ninefs, start, startServer } from '../../support/cli.ts';
 import { NOBODY, OtherUser } from '../../support/otheruser.ts';
+import { Raw9p } from '../../support/raw9p.ts';
 import { makeTempDir, removeTempDir, withTempDir } from '../../support/tempdir.ts';
 
 /** The bytes of Tversion(65536, version). */
@@ -215,6 +217,32 @@ describe.runIf(process.geteuid?.() === 0)('whom clients may be', () => {
       expect(await root.attach(NOBODY)).toBe(0);
     } finally {
       await root.end();
+    }
+  });
+});
+
+describe('bounds', () => {
+  test('--size is what memory: has, and --max-connections how many get in', async () => {
+    const server = await startServer('memory:', [
+      ...['--listen', 'tcp!127.0.0.1!0', '--size=1m', '--max-connections=2', '--memory=64m'],
+      ...['--max-fids=100', '--max-files=100'],
+    ]);
+    try {
+      const { port } = parseAddress(server.address) as { port: number };
+      const silent = connect(port, '127.0.0.1');
+      const ended = new Promise((resolve) => silent.once('close', resolve));
+      await new Promise((resolve) => silent.once('connect', resolve));
+      const raws = [];
+      for (let i = 0; i < 2; i++) raws.push(new Raw9p(await connectSocket(parseAddress(server.address))));
+      await ended;
+      const [raw] = raws as [Raw9p];
+      await raw.version();
+      await raw.attach(0, process.getuid?.());
+      const { bsize, blocks } = await raw.call('Tstatfs', { fid: 0 });
+      expect(bsize * blocks).toBe(1024 * 1024);
+      for (const each of raws) each.transport.close();
+    } finally {
+      await server.kill();
     }
   });
 });

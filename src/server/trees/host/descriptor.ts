@@ -5,7 +5,6 @@
 // found again at that moment, that is open as a file, or that has no name. A name that this server removes or replaces
 // does not make a node stale, for its descriptor is opened before. What others on the machine rename or remove may.
 
-import { readFileSync } from 'node:fs';
 import { errno } from '../../../common/errno.ts';
 import { refuse } from '../../refuse.ts';
 import type { HostNode } from './node.ts';
@@ -162,12 +161,13 @@ const LOOKS = 64;
 
 /** The open descriptors, in the order of a clock whose hand passes by what was used since its last turn. */
 export class Ring {
-  readonly #limit: number;
+  readonly #limit: () => number;
   readonly #open: Descriptor[] = [];
   #hand = 0;
   #busy = false;
 
-  constructor(limit: number = defaultLimit()) {
+  /** `limit`: how many there may be now, if that is more than a few. */
+  constructor(limit: () => number) {
     this.#limit = limit;
   }
 
@@ -190,7 +190,8 @@ export class Ring {
 
   /** To be called before one more is opened. */
   trim(): void {
-    if (this.#open.length >= this.#limit) this.#sweep(() => this.#open.length < this.#limit);
+    const limit = this.#limit();
+    if (this.#open.length >= limit) this.#sweep(() => this.#open.length < limit);
   }
 
   /** Closes a few, whatever the bound; false when it closed none. */
@@ -215,10 +216,4 @@ export class Ring {
       this.#busy = false;
     }
   }
-}
-
-/** Half of what the process may have: open files, locks and sockets need some too. */
-function defaultLimit(): number {
-  const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-  return Math.max(LOOKS, Math.floor(Number(soft ?? 1024) / 2));
 }

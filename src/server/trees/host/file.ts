@@ -38,6 +38,8 @@ const LISTING = 32 * 1024;
 /** struct linux_dirent64: d_ino, d_off, d_reclen, d_type, d_name. */
 const DIRENT = { INO: 0, OFF: 8, RECLEN: 16, TYPE: 18, NAME: 19 } as const;
 const OFFSET_MAX = 2 ** 53 - 1;
+/** Entries that are kept in all listings of a tree together; each is a few hundred bytes. */
+const AHEAD_MAX = 50_000;
 
 export class HostFile implements OpenFile {
   readonly fd: number;
@@ -52,6 +54,7 @@ export class HostFile implements OpenFile {
   /** Takes the descriptor over; keeps the node, and that one's descriptor. */
   constructor(node: HostNode, fd: number, user: User) {
     node.hold();
+    node.volume.uses(1);
     this.#node = node;
     this.fd = fd;
     this.#user = user;
@@ -140,22 +143,36 @@ export class HostFile implements OpenFile {
     const { sys } = this.#node.volume;
     if (cookie !== this.#at) {
       check(sys.seekdir(this.fd, cookie));
-      this.#ahead = [];
+      this.#keep([]);
       this.#at = cookie;
     }
     for (;;) {
       let passed = 0;
       for (const entry of this.#ahead) {
         if (!add(entry)) {
-          this.#ahead = this.#ahead.slice(passed);
+          this.#keepFor(this.#ahead.slice(passed));
           return;
         }
         this.#at = entry.offset;
         passed++;
       }
-      this.#ahead = this.#fetch();
+      this.#keep(this.#fetch());
       if (this.#ahead.length === 0) return;
     }
+  }
+
+  /** What is left for the next call, or nothing, where so much is kept for other listings that it is read again. */
+  #keepFor(entries: Dirent[]): void {
+    const { volume } = this.#node;
+    this.#keep([]);
+    if (volume.ahead + entries.length > AHEAD_MAX) check(volume.sys.seekdir(this.fd, this.#at));
+    else this.#keep(entries);
+  }
+
+  #keep(entries: Dirent[]): void {
+    const { volume } = this.#node;
+    volume.ahead += entries.length - this.#ahead.length;
+    this.#ahead = entries;
   }
 
   /** The next entries; none at the end. */
@@ -210,7 +227,10 @@ export class HostFile implements OpenFile {
 
   close(): void {
     this.#node.locks.drop(this);
-    const result = this.#node.volume.sys.close(this.fd);
+    const { volume } = this.#node;
+    this.#keep([]);
+    volume.uses(-1);
+    const result = volume.sys.close(this.fd);
     this.#node.unhold();
     check(result);
   }

@@ -6,6 +6,7 @@
 import { errno } from '../../../common/errno.ts';
 import { GETATTR, QT, V9FS_MAGIC } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
+import { descriptorLimit } from '../../limits.ts';
 import type { Attributes, Statfs } from '../../tree.ts';
 import { encodeDevice, S } from '../modes.ts';
 import { Ring } from './descriptor.ts';
@@ -17,6 +18,8 @@ import type { HostTerms } from './terms.ts';
 const TWO32 = 2 ** 32;
 /** Device numbers stand above these bits of a qid.path. */
 const DEVICE_SHIFT = 48n;
+/** Nodes whose descriptors may be open, however many files are. */
+const FEWEST = 64;
 /** Bounds the way up: what lies deeper counts as outside. A path of PATH_MAX has 2048 names at most. */
 const DEEPEST = 32768;
 
@@ -40,12 +43,23 @@ export class Volume {
   readonly stat = new Float64Array(STAT.COUNT);
   readonly #devices = new Map<number, Device>();
   #nodes = 0;
+  /** Entries that listings have read and not passed on. */
+  ahead = 0;
+  /** Descriptors that are open for files and locks. */
+  #used = 0;
 
+  /** `descriptors`: of nodes; without it the tree has half of what the process may have, for nodes, files and locks together. */
   constructor(sys: Syscalls, identity: Identity, terms: HostTerms, descriptors: number | undefined) {
     this.sys = sys;
     this.identity = identity;
     this.terms = terms;
-    this.ring = new Ring(descriptors);
+    const half = Math.floor(descriptorLimit() / 2);
+    this.ring = new Ring(() => descriptors ?? Math.max(FEWEST, half - this.#used));
+  }
+
+  /** A descriptor was opened for a file or a lock, or closed. */
+  uses(change: 1 | -1): void {
+    this.#used += change;
   }
 
   /** Nodes, each with a descriptor or none; for leak checks. */

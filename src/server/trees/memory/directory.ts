@@ -17,6 +17,10 @@ const ENTRY_COST = 128;
 export const DOT = 1;
 export const DOTDOT = 2;
 
+function entryCost(name: string): number {
+  return ENTRY_COST + 2 * name.length;
+}
+
 export interface Entry {
   node: Inode;
   readonly cookie: number;
@@ -74,7 +78,7 @@ function checkAlive(dir: Inode): void {
 }
 
 function enter(dir: Inode, directory: Directory, name: string, node: Inode): void {
-  dir.volume.budget.take(ENTRY_COST + name.length);
+  dir.volume.budget.take(entryCost(name));
   directory.entries.set(name, { node, cookie: directory.nextCookie++ });
   adopt(dir, directory, node);
   node.named(1);
@@ -88,7 +92,7 @@ function adopt(dir: Inode, directory: Directory, node: Inode): void {
 }
 
 function leave(dir: Inode, directory: Directory, name: string, node: Inode): void {
-  dir.volume.budget.give(ENTRY_COST + name.length);
+  dir.volume.budget.give(entryCost(name));
   directory.entries.delete(name);
   if (node.body.kind === 'directory') directory.subdirectories--;
 }
@@ -261,7 +265,7 @@ function replace(
 ): void {
   const { budget } = dir.volume;
   if (target === undefined) {
-    budget.take(ENTRY_COST + newName.length);
+    budget.take(entryCost(newName));
     to.entries.set(newName, { node, cookie: to.nextCookie++ });
   } else {
     if (target.node.body.kind === 'directory') to.subdirectories--;
