@@ -1,18 +1,20 @@
 // The one directory in which rules write: made under the root that is attached, emptied after each rule, removed in the end.
 // Guarantees: nothing outside it is changed; the names below it are removed one by one, and how deep that goes is bounded.
 
-import { OPEN, QT } from '../wire/p9/constants.ts';
-import type { Answer } from './answers.ts';
+import { OPEN } from '../wire/p9/constants.ts';
+import { type Answer, show } from './answers.ts';
+import type { Entry, Tried } from './dialects/dialect.ts';
+import { dialectOf } from './dialects/spoken.ts';
 import { Probe, Unprepared } from './probe.ts';
-import { isDots, list, remove, walk } from './steps.ts';
+import { walk } from './steps.ts';
 
 /** Deeper than any rule goes. */
 const DEEPEST = 40;
 const FIFO = 0o010644;
 
-/** Makes it; the answer says whether it is there. */
-export function makeHome(probe: Probe, name: string): Promise<Answer> {
-  return probe.ask('Tmkdir', { dfid: Probe.ROOT, name, mode: 0o755, gid: 0 });
+/** Makes it, in whichever dialect the connection speaks. */
+export function makeHome(probe: Probe, name: string): Promise<Tried> {
+  return dialectOf(probe).mkdir(probe, Probe.ROOT, name);
 }
 
 /** What is added to a FIFO's name for its second one, through which its other end is opened. */
@@ -38,25 +40,30 @@ export async function openOtherEnd(probe: Probe, name: string): Promise<void> {
   await probe.must('Tclunk', { fid });
 }
 
+async function remove(probe: Probe, dir: number, entry: Entry): Promise<void> {
+  const { answer, isDone } = await dialectOf(probe).remove(probe, dir, entry);
+  if (!isDone) throw new Unprepared(`removing: ${show(answer)}`);
+}
+
 /** Removes what is in the directory of a fid. */
 async function empty(probe: Probe, dir: number, depth = 0): Promise<void> {
   if (depth > DEEPEST) throw new Unprepared(`removing: directories nested more than ${DEEPEST} deep`);
+  const dialect = dialectOf(probe);
   const listing = await walk(probe, dir);
-  await probe.must('Tlopen', { fid: listing, flags: OPEN.RDONLY });
-  const entries = await list(probe, listing, probe.msize - 24);
+  await dialect.openDirectory(probe, listing);
+  const entries = await dialect.entries(probe, listing);
   await probe.must('Tclunk', { fid: listing });
   for (const { name } of entries) {
     if (depth === 0 && name.endsWith(OTHER_END)) await openOtherEnd(probe, name.slice(0, -OTHER_END.length));
   }
-  for (const { name, qid } of entries) {
-    if (isDots(name) || name === '') continue; // a name that is none could lead anywhere
-    const directory = (qid.type & QT.DIR) !== 0;
-    if (directory) {
-      const inner = await walk(probe, dir, name);
+  for (const entry of entries) {
+    if (entry.name === '') continue; // a name that is none could lead anywhere
+    if (entry.isDirectory) {
+      const inner = await walk(probe, dir, entry.name);
       await empty(probe, inner, depth + 1);
       await probe.must('Tclunk', { fid: inner });
     }
-    await remove(probe, name, dir, directory);
+    await remove(probe, dir, entry);
   }
 }
 
@@ -69,5 +76,5 @@ export function sweepHome(probe: Probe): Promise<void> {
 export async function removeHome(probe: Probe, name: string): Promise<void> {
   await empty(probe, Probe.HOME);
   await probe.must('Tclunk', { fid: Probe.HOME });
-  await remove(probe, name, Probe.ROOT, true);
+  await remove(probe, Probe.ROOT, { name, isDirectory: true });
 }

@@ -6,7 +6,7 @@
 import type { AbortSignalLike } from '../common/abort.ts';
 import { ConnectionError } from '../common/errors.ts';
 import type { Transport } from '../transport/transport.ts';
-import { dotlCodec } from '../wire/p9/codec.ts';
+import { type Codec, dotlCodec, dotuCodec, legacyCodec } from '../wire/p9/codec.ts';
 import { HEADER, NOFID, NOTAG, VERSION } from '../wire/p9/constants.ts';
 import { FrameReader } from '../wire/p9/framing.ts';
 import type { Body, Message, MessageName, ReplyTo, RequestName } from '../wire/p9/messages.ts';
@@ -30,6 +30,13 @@ export class Unprepared extends Error {
   override readonly name = 'Unprepared';
 }
 
+/** Of what a server says that fell back to another version, nothing else can be read. */
+const codecs: Readonly<Record<string, Codec>> = {
+  [VERSION.dotl]: dotlCodec,
+  [VERSION.dotu]: dotuCodec,
+  [VERSION.legacy]: legacyCodec,
+};
+
 interface Waiter {
   resolve(answer: Answer): void;
   reject(error: Error): void;
@@ -50,6 +57,8 @@ export class Probe {
   readonly heard: Heard[] = [];
   /** What both sides agreed on. */
   msize = 0;
+  #agreed = '';
+  #codec = dotlCodec;
   readonly #transport: Transport;
   readonly #signal: AbortSignalLike;
   /** By tag: what nobody has taken yet, and who waits. */
@@ -83,7 +92,7 @@ export class Probe {
     }
     let heard: Heard;
     try {
-      heard = dotlCodec.decode(bytes, start, end, payload);
+      heard = this.#codec.decode(bytes, start, end, payload);
     } catch (error) {
       const tag = end - start >= HEADER ? bytes.readUInt16LE(start + 5) : NOTAG;
       heard = { type: 'garbled', tag, number: bytes[start + 4] ?? 0, why: (error as Error).message };
@@ -119,6 +128,16 @@ export class Probe {
     return new Silence(`no answer to ${this.#asked.get(tag) ?? 'what was sent'}`);
   }
 
+  /** The version that the last Rversion named. */
+  get agreed(): string {
+    return this.#agreed;
+  }
+
+  /** Whether stats have .u's fields. */
+  get isExtended(): boolean {
+    return this.#agreed === VERSION.dotu;
+  }
+
   /** Whether the connection has ended. */
   get over(): boolean {
     return this.#ended !== undefined;
@@ -142,7 +161,7 @@ export class Probe {
 
   /** Sends and does not wait; returns the tag. */
   send<N extends MessageName>(name: N, body: Body<N>, tag = this.tag()): number {
-    const { head, payload } = dotlCodec.encode(name, tag, body);
+    const { head, payload } = this.#codec.encode(name, tag, body);
     this.#asked.set(tag, name);
     this.#transport.send(head, payload);
     return tag;
@@ -209,7 +228,11 @@ export class Probe {
 
   async version(msize: number, version: string = VERSION.dotl): Promise<Answer> {
     const answer = await this.answer(this.send('Tversion', { msize, version }, NOTAG));
-    if (answer.type === 'Rversion') this.msize = answer.msize;
+    if (answer.type === 'Rversion') {
+      this.msize = answer.msize;
+      this.#agreed = answer.version;
+      this.#codec = codecs[answer.version] ?? this.#codec;
+    }
     return answer;
   }
 

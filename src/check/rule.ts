@@ -3,6 +3,7 @@
 // that the rule could not be tried.
 
 import { type Answer, isError, isRefusal, show } from './answers.ts';
+import type { DialectName } from './dialects/dialect.ts';
 import type { Probe } from './probe.ts';
 
 /** `unclear`: the rule could not be tried, for a reason that is none of its own. */
@@ -44,6 +45,8 @@ export interface Rule {
   readonly id: string;
   /** The manual page, or the part of the dialect. */
   readonly section: string;
+  /** Its connections speak this one. A rule of a dialect that the server does not speak does not apply. */
+  readonly dialect: DialectName;
   readonly start: Start;
   /** What the server has to do. */
   readonly text: string;
@@ -51,8 +54,11 @@ export interface Rule {
 }
 
 /** One family's rules: they come from one page, in most cases. */
-export function rulesOf(section: string): (id: string, start: Start, text: string, run: Rule['run']) => Rule {
-  return (id, start, text, run) => ({ id, section, start, text, run });
+export function rulesOf(
+  section: string,
+  dialect: DialectName = 'dotl',
+): (id: string, start: Start, text: string, run: Rule['run']) => Rule {
+  return (id, start, text, run) => ({ id, section, dialect, start, text, run });
 }
 
 type Said = Answer | string;

@@ -6,8 +6,9 @@
 import { randomBytes } from 'node:crypto';
 import { Abort, type AbortSignalLike } from '../common/abort.ts';
 import { ConfigError, ConnectionError } from '../common/errors.ts';
-import { VERSION } from '../wire/p9/constants.ts';
-import { show } from './answers.ts';
+import { type Answer, show } from './answers.ts';
+import type { DialectName } from './dialects/dialect.ts';
+import { dialectNamed, Greeting } from './greeting.ts';
 import { makeHome, removeHome, sweepHome } from './home.ts';
 import { Silence, Unprepared } from './probe.ts';
 import { type Finding, fail, notApplicable, type Rule, unclear, type Verdict } from './rule.ts';
@@ -31,8 +32,9 @@ export interface CheckOptions {
 export interface Report {
   readonly results: readonly Result[];
   readonly counts: Readonly<Record<Verdict, number>>;
-  /** What the server agreed to. */
-  readonly version: string;
+  /** What the server agreed to, one for each dialect that was asked for. */
+  readonly versions: readonly string[];
+  /** That of the first of them. */
   readonly msize: number;
   /** What could not be removed from the server, and why. */
   readonly left: string | undefined;
@@ -62,10 +64,19 @@ export async function attempt(rule: Rule, stage: Stage): Promise<Finding> {
   }
 }
 
+interface How {
+  /** Whether a connection that cannot be made is tried again. */
+  readonly patient: boolean;
+  /** Whether it goes on when the run is interrupted. */
+  readonly heedless: boolean;
+  readonly version: string;
+}
+
 /** One run over all rules. */
 class Run {
   readonly #options: CheckOptions;
   #home: Home = { name: undefined, why: '' };
+  readonly #greeting = new Greeting((version) => this.#ask(version));
   #names = 0;
   /** Why no further rule can be tried. */
   #gone: string | undefined;
@@ -76,11 +87,16 @@ class Run {
     this.#options = options;
   }
 
+  /** The version that connections of a dialect ask for; where the server does not speak it, the one that it speaks. */
+  #versionOf(dialect: DialectName): string {
+    const version = this.#greeting.of(dialect).version ?? this.#greeting.agreed[0]?.version;
+    if (version === undefined) throw new Error('no version was agreed to');
+    return version;
+  }
+
   /** Runs `body` with a stage that has a rule's time; its connections are closed afterwards. */
-  async #staged<T>(
-    body: (stage: Stage) => Promise<T>,
-    { patient = true, heedless = false }: { patient?: boolean; heedless?: boolean } = {},
-  ): Promise<T> {
+  async #staged<T>(body: (stage: Stage) => Promise<T>, how: Partial<How> = {}): Promise<T> {
+    const { patient = true, heedless = false, version = this.#versionOf('dotl') } = how;
     const { target } = this.#options;
     const heed = heedless ? undefined : this.#options.signal;
     const deadline = new Abort(); // an AbortSignal warns of more than ten connections
@@ -89,7 +105,7 @@ class Run {
     heed?.addEventListener('abort', end, { once: true });
     if (heed?.aborted) end();
     const name = () => `f${++this.#names}`;
-    const stage = new Stage({ target, signal: deadline, home: this.#home.name, name, patient });
+    const stage = new Stage({ target, signal: deadline, version, home: this.#home.name, name, patient });
     try {
       return await body(stage);
     } finally {
@@ -99,31 +115,35 @@ class Run {
     }
   }
 
-  /** What the server agrees to. Rejects with the one line that says why nothing can be checked. */
-  greet(): Promise<{ version: string; msize: number }> {
+  /** The answer to one Tversion, and where it is agreed to, whether the server lets this client in. */
+  async #ask(version: string): Promise<Answer> {
     const { target } = this.#options;
-    const greeting = async (stage: Stage) => {
+    const asking = async (stage: Stage) => {
       const probe = await stage.open('raw');
-      const version = await probe.version(target.msize);
-      if (version.type !== 'Rversion' || version.version !== VERSION.dotl) {
-        throw new ConfigError(
-          `the server does not agree to ${VERSION.dotl}, which the rules need: ${show(version)}`,
-          1,
-        );
-      }
+      const answer = await probe.version(target.msize, version);
+      if (answer.type !== 'Rversion' || dialectNamed(answer.version) === undefined) return answer;
       const attached = await probe.attach(target.who);
-      if (attached.type !== 'Rattach') {
-        const { aname } = target.who;
-        const hint = aname === '' ? 'name a tree with -o aname=NAME' : `is aname=${aname} right?`;
-        throw new ConfigError(`the server refuses Tattach: ${show(attached)}; ${hint}`, 1);
-      }
-      return { version: version.version, msize: version.msize };
+      if (attached.type === 'Rattach') return answer;
+      const { aname } = target.who;
+      const hint = aname === '' ? 'name a tree with -o aname=NAME' : `is aname=${aname} right?`;
+      throw new ConfigError(`the server refuses Tattach: ${show(attached)}; ${hint}`, 1);
     };
-    return this.#staged(greeting, { patient: false }).catch((error: unknown) => {
-      if (error instanceof Silence)
-        throw new ConnectionError(`${trouble(error, this.#options.target.timeout)}; is it a 9P server?`);
-      throw error;
-    });
+    return this.#staged(asking, { patient: false, version });
+  }
+
+  /** What the server agrees to. Rejects with the one line that says why nothing can be checked. */
+  async greet(): Promise<{ versions: readonly string[]; msize: number }> {
+    const greeting = this.#greeting;
+    try {
+      await greeting.learn('dotl');
+      const isWanted = this.#options.rules.some(({ dialect }) => dialect === 'plan9');
+      if (isWanted || greeting.agreed.length === 0) await greeting.learn('plan9');
+    } catch (error) {
+      if (!(error instanceof Silence)) throw error;
+      throw new ConnectionError(`${trouble(error, this.#options.target.timeout)}; is it a 9P server?`);
+    }
+    greeting.mustAgree();
+    return { versions: greeting.agreed.map(({ version }) => version), msize: greeting.agreed[0]?.msize ?? 0 };
   }
 
   /** Makes the directory in which rules write. No interrupt ends this: it would not be known whether there is one. */
@@ -135,13 +155,13 @@ class Run {
     const name = `ninefs-check-${randomBytes(6).toString('hex')}`;
     try {
       const make = async (stage: Stage) => makeHome(await stage.open('session'), name);
-      const answer = await this.#staged(make, { heedless: true });
-      if (answer.type === 'Rmkdir') this.#home = { name, why: '' };
-      else this.#home = { name: undefined, why: `it writes, and Tmkdir is answered ${show(answer)}` };
+      const { answer, isDone } = await this.#staged(make, { heedless: true });
+      if (isDone) this.#home = { name, why: '' };
+      else this.#home = { name: undefined, why: `it writes, and making a directory is answered ${show(answer)}` };
     } catch (error) {
       this.#home = {
         name: undefined,
-        why: `it writes, and for Tmkdir: ${trouble(error, this.#options.target.timeout)}`,
+        why: `it writes, and making a directory did not work: ${trouble(error, this.#options.target.timeout)}`,
       };
       this.#left = `${name} may be left on the server: ${trouble(error, this.#options.target.timeout)}`;
     }
@@ -152,6 +172,8 @@ class Run {
     const began = performance.now();
     const done = (finding: Finding): Result => ({ ...finding, rule, ms: Math.round(performance.now() - began) });
     if (this.#gone !== undefined) return done(unclear(this.#gone));
+    const spoken = this.#greeting.of(rule.dialect);
+    if (spoken.version === undefined) return done(notApplicable(spoken.why));
     if (rule.start === 'home' && this.#home.name === undefined) return done(notApplicable(this.#home.why));
     const { finding, wrote } = await this.#try(rule);
     if (this.#options.signal?.aborted) return done(finding);
@@ -164,10 +186,11 @@ class Run {
   }
 
   async #try(rule: Rule): Promise<{ finding: Finding; wrote: boolean }> {
+    const how = { version: this.#versionOf(rule.dialect) };
     return this.#staged(async (stage) => {
       const finding = await attempt(rule, stage);
       return { finding, wrote: stage.wrote };
-    });
+    }, how);
   }
 
   /** A new connection, through which the directory is emptied; whether there was one. What stays there is for the end. */

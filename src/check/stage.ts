@@ -5,7 +5,6 @@
 import type { AbortSignalLike } from '../common/abort.ts';
 import { ConnectionError } from '../common/errors.ts';
 import type { Transport } from '../transport/transport.ts';
-import { VERSION } from '../wire/p9/constants.ts';
 import { show } from './answers.ts';
 import { Probe, Silence, Unprepared } from './probe.ts';
 import type { Place, Start } from './rule.ts';
@@ -27,6 +26,8 @@ export interface Target {
 export interface StageOptions {
   readonly target: Target;
   readonly signal: AbortSignalLike;
+  /** What Tversion asks for on connections that are more than raw. */
+  readonly version: string;
   /** The directory to write in, below the root that is attached. */
   readonly home: string | undefined;
   readonly name: () => string;
@@ -93,9 +94,9 @@ export class Stage implements Place {
   /** Rejects with ConnectionError when the server hangs up on what nobody may refuse. */
   async begin(probe: Probe, start: Start, msize = this.msize): Promise<void> {
     if (start === 'raw') return;
-    const version = await probe.version(msize);
+    const version = await probe.version(msize, this.#options.version);
     if (version.type === 'closed') throw new ConnectionError(`Tversion: ${show(version)}`);
-    if (version.type !== 'Rversion' || version.version !== VERSION.dotl) {
+    if (version.type !== 'Rversion' || version.version !== this.#options.version) {
       throw new Unprepared(`Tversion: ${show(version)}`);
     }
     const attached = await probe.attach(this.who);

@@ -15,10 +15,21 @@ const MAX_ENTRIES = 5000;
 /** Answers of servers that do not have a message, or do not have it on this file system. */
 const MISSING: readonly number[] = [errno.EOPNOTSUPP, errno.ENOSYS];
 
+/** The words of such servers in 9P2000 and .u: those of strerror(3), and those of Plan 9's lib9p. */
+const MISSING_WORDS = /not (?:supported|implemented)|wstat (?:prohibited|not allowed)/i;
+const NO_ENTRY_WORDS = /not exist|not found|no such/i;
+
+const says = (answer: Answer, words: RegExp) => answer.type === 'Rerror' && words.test(answer.ename);
+
 /** The server says that it has no such thing. */
 export function isMissing(answer: Answer): boolean {
   const ecode = ecodeOf(answer);
-  return ecode !== undefined && MISSING.includes(ecode);
+  return (ecode !== undefined && MISSING.includes(ecode)) || says(answer, MISSING_WORDS);
+}
+
+/** ENOENT; servers of .u send its words with other numbers. */
+export function isNoEntry(answer: Answer): boolean {
+  return ecodeOf(answer) === errno.ENOENT || says(answer, NO_ENTRY_WORDS);
 }
 
 /** A new fid at the end of a walk, which has to lead there. */
@@ -107,16 +118,21 @@ export async function isFid(probe: Probe, fid: number): Promise<boolean> {
   return (await probe.ask('Tgetattr', { fid, mask: 0x7ff })).type === 'Rgetattr';
 }
 
-/** Whether a name leads somewhere. */
-export async function exists(probe: Probe, name: string, dir = HOME): Promise<boolean> {
+/** A new fid of a name, or undefined where nothing has it. */
+export async function find(probe: Probe, name: string, dir = HOME): Promise<number | undefined> {
   const newfid = probe.fid();
   const answer = await probe.ask('Twalk', { fid: dir, newfid, names: [name] });
-  if (answer.type === 'Rwalk' && answer.qids.length === 1) {
-    await probe.ask('Tclunk', { fid: newfid });
-    return true;
-  }
-  if (answer.type === 'Rwalk' || ecodeOf(answer) === errno.ENOENT) return false;
+  if (answer.type === 'Rwalk' && answer.qids.length === 1) return newfid;
+  if (answer.type === 'Rwalk' || isNoEntry(answer)) return undefined;
   throw new Unprepared(`Twalk to a name that may be there: ${show(answer)}`);
+}
+
+/** Whether a name leads somewhere. */
+export async function exists(probe: Probe, name: string, dir = HOME): Promise<boolean> {
+  const fid = await find(probe, name, dir);
+  if (fid === undefined) return false;
+  await probe.ask('Tclunk', { fid });
+  return true;
 }
 
 export interface Entry {

@@ -58,14 +58,14 @@ export function asList(rules: readonly Rule[]): string {
   return rows.toString();
 }
 
-export function summary({ counts, version, msize }: Report): string {
+export function summary({ counts, versions, msize }: Report): string {
   const parts = [
     paint.pass(`${counts.pass} passed`),
     counts.fail > 0 ? paint.fail(`${counts.fail} failed`) : '0 failed',
     `${counts['n/a']} not applicable`,
     counts.unclear > 0 ? paint.unclear(`${counts.unclear} could not be told`) : '0 could not be told',
   ];
-  return `${version}, msize ${msize}: ${parts.join(', ')}`;
+  return `${versions.join(' and ')}, msize ${msize}: ${parts.join(', ')}`;
 }
 
 const described = ({ id, section, start, text }: Rule) => ({ id, section, text, writes: start === 'home' });
@@ -73,12 +73,13 @@ const described = ({ id, section, start, text }: Rule) => ({ id, section, text, 
 export const asJson = {
   rules: (rules: readonly Rule[]): string => JSON.stringify(rules.map(described), null, 2),
 
-  report({ version, msize, counts, left, interrupted, results }: Report, address: string, aname: string): string {
+  report({ versions, msize, counts, left, interrupted, results }: Report, address: string, aname: string): string {
     const { pass, fail, unclear } = counts;
     const document = {
       address,
       aname,
-      version,
+      version: versions[0],
+      versions,
       msize,
       counts: { pass, fail, notApplicable: counts['n/a'], unclear },
       interrupted,

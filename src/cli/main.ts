@@ -4,6 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { BEHAVIOURS } from '../server/behaviour.ts';
 import type { CheckFlags } from './check.ts';
 import { checkOptionsHelp } from './checkoptions.ts';
 import { LEVELS, type Level } from './logging.ts';
@@ -74,6 +75,20 @@ const collect = (value: string, before: string[] = []) => [...before, value];
 const PATTERNS = `A pattern is words that a message must have, all of them ('Tread fid=3', 'R* of=Tread'), with * for anything;
 or a /regular expression/ on its line from the name of the message on. A reply also has the fields of its request.`;
 
+const SHARES = 'No client gets more than half of what there is of a thing, see docs/security.md.';
+
+const LIKE_OTHERS = `--fids, --append, --fsync and --wstat make it behave like other servers, to try clients on. The
+first value of each is the default.
+  --fids=file           a fid follows its file, whatever becomes of the name
+  --fids=path           a fid is a path, looked up again at every request (go9p, and more so)
+  --fids=path-io        an open fid reads and writes its file, all else goes by the path (diod 1.0, u9fs)
+  --fids=path-unopened  an open fid follows its file, one that is not open is a path (diod 1.1)
+  --append=offset       at the offset of the message (nfs-ganesha, u9fs, go9p)
+  --append=refuse       EIO (p9ufs)
+  --fsync=path          ENOENT where no file has the fid's path any more (u9fs, go9p)
+  --fsync=eisdir        EISDIR for directories (nfs-ganesha)
+  --wstat=all-ones      a Twstat of anything else sets all bits of the mode (plan9port's ramfs)`;
+
 /** `finish` receives the exit code of the sub-command that ran. */
 function program(argv: readonly string[], finish: (code: number) => void): Command {
   const ninefs = new Command('ninefs')
@@ -135,8 +150,12 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .option('--max-fids <n>', 'of all clients together (default: 1048576)', parseCount)
     .option('--max-files <n>', 'open at a time; by default a quarter of the descriptors', parseCount)
     .option('--dialects <list>', 'those that are spoken, of 9P2000.L,9P2000.u,9P2000; all of them by default')
+    .option('--fids <kind>', `what a fid means: ${BEHAVIOURS.fids.join(', ')}; see below`)
+    .option('--append <how>', `what is written to append: ${BEHAVIOURS.append.join(', ')}`)
+    .option('--fsync <how>', `what a Tfsync commits: ${BEHAVIOURS.fsync.join(', ')}`)
+    .option('--wstat <how>', `what a Twstat does to a mode that it leaves alone: ${BEHAVIOURS.wstat.join(', ')}`)
     .option('--log <file>', 'append the log to a file')
-    .addHelpText('after', '\nNo client gets more than half of what there is of a thing, see docs/security.md.')
+    .addHelpText('after', `\n${SHARES}\n\n${LIKE_OTHERS}`)
     .action(async (tree: string, flags: ServeFlags) => {
       const { serveCommand } = await import('./serve.ts');
       finish(await serveCommand(tree, { ...flags, ...globals() }));

@@ -6,12 +6,15 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ConfigError } from '../common/errors.ts';
 import {
+  BEHAVIOURS,
+  type BehaviourOptions,
   DIALECT_NAMES,
   type DialectName,
   faultsTree,
   hostTree,
   type Limits,
   memoryTree,
+  oneOf,
   serve,
   type Tree,
 } from '../server/server.ts';
@@ -33,6 +36,10 @@ export interface ServeFlags {
   maxFids?: number;
   maxFiles?: number;
   dialects?: string;
+  fids?: string;
+  append?: string;
+  fsync?: string;
+  wstat?: string;
   log?: string;
   loglevel?: Level;
 }
@@ -101,6 +108,15 @@ function limitsIn({ memory, maxConnections, maxFids, maxFiles }: ServeFlags): Pa
   };
 }
 
+function behaviourIn({ fids, append, fsync, wstat }: ServeFlags): BehaviourOptions {
+  return {
+    fids: oneOf('--fids', BEHAVIOURS.fids, fids),
+    append: oneOf('--append', BEHAVIOURS.append, append),
+    fsync: oneOf('--fsync', BEHAVIOURS.fsync, fsync),
+    wstat: oneOf('--wstat', BEHAVIOURS.wstat, wstat),
+  };
+}
+
 /** Settles with the exit code when a signal has ended the server. */
 export async function serveCommand(text: string, flags: ServeFlags): Promise<number> {
   const address = parseAddress(flags.listen, SERVE_PORT);
@@ -108,12 +124,16 @@ export async function serveCommand(text: string, flags: ServeFlags): Promise<num
   checkReach(address, flags.users);
   const users = clientUsers(flags.users ?? 'peer');
   const limits = limitsIn(flags);
+  const behaviour = behaviourIn(flags);
   const tree = treeOf(text, flags);
   const log = openLog({ level: flags.loglevel ?? 'info', ...(flags.log === undefined ? {} : { file: flags.log }) });
   const ending = untilSignal();
   try {
     if (address.kind === 'unix') await clearSocket(address.path);
-    const server = await serve({ address, tree, dialects, users, limits, logger: log.child('server') });
+    const server = await serve({
+      ...{ address, tree, dialects, users, limits, ...behaviour },
+      logger: log.child('server'),
+    });
     const may = reach(users);
     if (may !== undefined) warnWhenOpen(server.address, may);
     process.stdout.write(`listening on ${formatAddress(server.address)}\n`);

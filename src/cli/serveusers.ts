@@ -2,7 +2,7 @@
 // Guarantees: text that means nothing is a ConfigError that says what would; a file counts only if nobody but root and the
 // server's own user could have written it.
 
-import { readTrusted } from '../bridge/owners.ts';
+import { readTrusted } from '../bridge/owners/owners.ts';
 import { ConfigError } from '../common/errors.ts';
 import { type ClientUsers, parseUserMap, Users } from '../server/server.ts';
 import { type Address, formatAddress } from '../transport/address.ts';

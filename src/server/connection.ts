@@ -11,16 +11,19 @@ import { errno } from '../common/errno.ts';
 import { ConnectionError, ErrnoError, ProtocolError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { Transport } from '../transport/transport.ts';
-import { type Codec, dotlCodec } from '../wire/p9/codec.ts';
+import { type Codec, dotlCodec, requestOfAny } from '../wire/p9/codec.ts';
 import { IOHDR, VERSION } from '../wire/p9/constants.ts';
 import { FrameReader, type HOLD } from '../wire/p9/framing.ts';
-import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
+import type { Body, Message, RequestName } from '../wire/p9/messages.ts';
+import { isRequestType, traitsOf } from '../wire/p9/traits.ts';
 import { type Admit, admitter, type ClientUsers } from './admission.ts';
+import { Backlog, type Waiting } from './backlog.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { dotl } from './dialects/dotl.ts';
 import { agree } from './dialects/negotiate.ts';
-import { failure } from './failure.ts';
+import { failure, tellEnd, tellMistake } from './failure.ts';
 import { NO_REPLY } from './fault.ts';
+import { faultFor } from './faultfor.ts';
 import { type FlushCounts, type Request, Requests } from './flush.ts';
 import { Handshake } from './handshake.ts';
 import type { Limits } from './limits.ts';
@@ -31,7 +34,7 @@ import { type Bearer, Session, type Shared } from './session.ts';
 import { type MemoryHolder, Progress, type Shortage } from './shortage.ts';
 import { chargeRequest, type Tenant, type Tenants } from './tenants.ts';
 import { type Awaitable, isPromise, type ReadResult } from './tree.ts';
-import { faultFor, wireOf } from './wire.ts';
+import { wireOf } from './wire.ts';
 
 /** Frames before Tversion has set msize. */
 const FIRST_FRAME = 8192;
@@ -43,7 +46,6 @@ const MAX_TAGS = 4096;
 const FREE_TAGS = 64;
 /** Requests that wait, for the peer to take its replies or for memory, before what follows is not even looked at. */
 const MANY_WAITING = 64;
-const TWRITE = 118;
 
 export interface ConnectionOptions extends Shared {
   readonly clients: ClientUsers;
@@ -80,9 +82,7 @@ export class Connection implements Bearer, MemoryHolder {
   readonly admit: Admit;
   #tenant: Tenant | undefined;
   #state: State = { kind: 'unversioned' };
-  /** Requests that wait for the peer to take its replies. */
-  #queue: { session: Session; message: Message; request: Request }[] = [];
-  #queueAt = 0;
+  readonly #backlog = new Backlog();
   #paused = false;
   readonly #progress = new Progress();
   #drains = 0;
@@ -136,11 +136,6 @@ export class Connection implements Bearer, MemoryHolder {
     this.#transport.close(error);
   }
 
-  /** Settles when the transport has ended; what it held may take longer to be let go (`done`). */
-  get closed(): Promise<unknown> {
-    return this.#transport.closed;
-  }
-
   get tenant(): Tenant | undefined {
     return this.#tenant;
   }
@@ -179,14 +174,10 @@ export class Connection implements Bearer, MemoryHolder {
 
   async #end(): Promise<void> {
     const error = await this.#transport.closed;
-    const fields = { peer: this.peer, error: error?.message };
-    if (error instanceof ProtocolError) this.#logger.warn(fields, 'connection closed: the client broke the protocol');
-    else if (error instanceof TypeError || error instanceof RangeError) {
-      this.#logger.error({ peer: this.peer, error: error.stack }, 'connection closed: our own mistake');
-    } else this.#logger.info(fields, 'connection closed');
+    tellEnd(this.#logger, this.peer, error);
     const state = this.#state;
     this.#state = { kind: 'ended' };
-    this.#queue = [];
+    this.#backlog.clear();
     this.#handshake.end();
     this.#payloads.end();
     this.#replies.end();
@@ -198,20 +189,26 @@ export class Connection implements Bearer, MemoryHolder {
   /** Does not reject: a tree's mistakes are nobody else's. */
   #letGo(session: Session): Promise<void> {
     return session.end().catch((error: unknown) => {
-      const what = error instanceof Error ? error.stack : String(error);
-      this.#logger.error({ peer: this.peer, error: what }, 'the end of a session failed for no reason of its own');
+      tellMistake(this.#logger, { peer: this.peer }, error, 'the end of a session failed for no reason of its own');
     });
   }
 
   #sink(bytes: Buffer, start: number, length: number): Uint8Array | typeof HOLD {
-    const type = bytes[start + 4];
-    if (type !== TWRITE || this.#state.kind !== 'open') throw new ProtocolError(`message of type ${type} out of turn`);
+    const type = bytes[start + 4]!;
+    if (!isRequestType(type) || this.#state.kind !== 'open')
+      throw new ProtocolError(`message of type ${type} out of turn`);
     return this.#payloads.sink(length);
   }
 
   #frame(bytes: Buffer, start: number, end: number, payload: Uint8Array | undefined): void {
     const slab = this.#payloads.received();
     const codec = this.#codec;
+    const number = bytes[start + 4]!;
+    const foreign = codec.nameOf(number) === undefined ? requestOfAny(number) : undefined;
+    if (foreign !== undefined) {
+      this.#refuse(foreign, bytes.readUInt16LE(start + 5));
+      return;
+    }
     const message = codec.decode(bytes, start, end, payload);
     if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${codec.format(message)}`);
     this.#handshake.heard(message.type);
@@ -226,27 +223,40 @@ export class Connection implements Bearer, MemoryHolder {
       requests.flush(message.tag, message.oldtag);
       return;
     }
-    if (session.dialect.handlerOf(message.type) === undefined) throw new ProtocolError(`${message.type} from a client`);
+    const traits = traitsOf(message.type);
+    if (traits === undefined || session.dialect.handlerOf(message.type) === undefined) {
+      throw new ProtocolError(`${message.type} from a client`);
+    }
     const before = requests.size;
-    const request = requests.begin(message.tag, message.type);
+    const request = requests.begin(message.tag, traits);
     if (payload !== undefined) this.#payloads.hold(request, payload.length, slab);
     const charged = before < FREE_TAGS || chargeRequest(this.#tenant, request);
-    if ((before >= MAX_TAGS || !charged) && message.type !== 'Tclunk') {
+    if ((before >= MAX_TAGS || !charged) && !traits.releases) {
       requests.run(request);
       this.#fail(session, request, new ErrnoError(errno.ENOBUFS));
-    } else if (this.#queue.length > 0 || this.#replies.congested) {
+    } else if (this.#backlog.length > 0 || this.#replies.congested) {
       // a message is decoded into memory of its own, but for the payload, which lies in `slab`
-      this.#queue.push({ session, message, request });
+      this.#backlog.push({ session, message, request });
       this.#flow();
     } else {
-      this.#run(session, message, request);
+      this.#run({ session, message, request });
     }
+  }
+
+  /** A request that other dialects have is no mistake in the framing: the client can go on without it. */
+  #refuse(type: RequestName, tag: number): void {
+    if (this.#state.kind !== 'open') throw new ProtocolError(`${type} before a version was agreed`);
+    const { session } = this.#state;
+    if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${type} tag ${tag}, of another dialect`);
+    const request = session.requests.begin(tag, traitsOf(type));
+    session.requests.run(request);
+    this.#fail(session, request, new ErrnoError(errno.EOPNOTSUPP));
   }
 
   /** Reads on, or not, as the piles are; with many waiting what was read is not looked at either. */
   #flow(): void {
     if (this.#state.kind === 'ended') return;
-    const queued = this.#queue.length - this.#queueAt;
+    const queued = this.#backlog.length;
     const reads = this.#state.kind === 'open' ? this.#state.session.waiting : 0;
     const stops = this.#payloads.waits || queued >= MANY_WAITING || reads >= MANY_WAITING;
     const full = stops || queued > 0 || this.#replies.congested || this.#payloads.piled;
@@ -262,22 +272,17 @@ export class Connection implements Bearer, MemoryHolder {
   #drained(): void {
     this.#drains++;
     this.#replies.drained();
-    if (this.#paused) this.#later(() => this.#resumeQueue());
+    if (!this.#paused) return;
+    this.#later(() => {
+      this.#backlog.begin(
+        () => !this.#replies.congested,
+        (waiting) => this.#run(waiting),
+      );
+      this.#flow();
+    });
   }
 
-  #resumeQueue(): void {
-    while (this.#queueAt < this.#queue.length && !this.#replies.congested) {
-      const { session, message, request } = this.#queue[this.#queueAt++]!;
-      if (request.state === 'queued') this.#run(session, message, request);
-    }
-    if (this.#queueAt === this.#queue.length) {
-      this.#queue = [];
-      this.#queueAt = 0;
-    }
-    this.#flow();
-  }
-
-  #run(session: Session, message: Message, request: Request): void {
+  #run({ session, message, request }: Waiting): void {
     const handler = session.dialect.handlerOf(message.type);
     if (handler === undefined) return;
     session.requests.run(request);
@@ -321,12 +326,12 @@ export class Connection implements Bearer, MemoryHolder {
       this.#finish(session, request, undefined, () => {});
       return;
     }
-    if (request.type === 'Tread' || request.type === 'Treaddir') {
+    if (request.traits.fetches) {
       const result = body as ReadResult;
       if (session.requests.ended) result.release?.();
       this.#finish(session, request, undefined, () => this.#replies.sendData(session, request, result));
     } else {
-      const name = `R${request.type.slice(1)}` as ReplyName;
+      const name = request.traits.reply;
       this.#finish(session, request, undefined, () =>
         this.#replies.send(session, request.tag, { name, body: body as Body<typeof name> }),
       );
@@ -336,11 +341,8 @@ export class Connection implements Bearer, MemoryHolder {
   #fail(session: Session, request: Request, error: unknown): void {
     const { ecode, meant } = failure(error);
     if (!meant) {
-      const what = error instanceof Error ? error.stack : String(error);
-      this.#logger.error(
-        { op: request.type, tag: request.tag, error: what },
-        'a request failed for no reason of its own',
-      );
+      const { type: op, tag } = request;
+      tellMistake(this.#logger, { op, tag }, error, 'a request failed for no reason of its own');
     }
     this.#finish(session, request, error, () =>
       this.#replies.send(session, request.tag, session.dialect.refusal(ecode)),
@@ -358,8 +360,7 @@ export class Connection implements Bearer, MemoryHolder {
   #version({ tag, msize, version }: Message<'Tversion'>): void {
     const state = this.#state;
     if (state.kind === 'resetting') throw new ProtocolError('Tversion while the last one is not answered');
-    this.#queue = [];
-    this.#queueAt = 0;
+    this.#backlog.clear();
     if (state.kind !== 'open' || (state.session.requests.size === 0 && state.session.fids.size === 0)) {
       this.#begin(tag, msize, version);
       return;

@@ -9,6 +9,7 @@ import { type Listener, listenSocket } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
 import { type ClientUsers, wantsEvidence } from './admission.ts';
+import { type BehaviourOptions, behaviourOf } from './behaviour.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { DIALECT_NAMES, type DialectName, dialectsOf } from './dialects/negotiate.ts';
 import { type Limits, limitsOf } from './limits.ts';
@@ -21,7 +22,9 @@ import type { Tree } from './tree.ts';
 import { Users } from './users.ts';
 
 export type { ClientUsers } from './admission.ts';
+export { BEHAVIOURS, type BehaviourOptions, oneOf } from './behaviour.ts';
 export { DIALECT_NAMES, type DialectName } from './dialects/negotiate.ts';
+export type { FidKindName } from './fidkinds.ts';
 export type { Limits } from './limits.ts';
 export type { ConnectionStats, ServerStats } from './stats.ts';
 export type { Tree } from './tree.ts';
@@ -31,7 +34,7 @@ export { memoryTree } from './trees/memory.ts';
 export { parseUserMap, type UserMap } from './usermap.ts';
 export { Users } from './users.ts';
 
-export interface ServerOptions {
+export interface ServerOptions extends BehaviourOptions {
   readonly tree: Tree;
   readonly logger?: Logger;
   /** The largest that is agreed to; default 1 MiB of payload. */
@@ -65,15 +68,18 @@ export class Server {
     accounts: users = new Users(),
     dialects = DIALECT_NAMES,
     limits: given = {},
+    ...behaviour
   }: ServerOptions) {
     const limits = limitsOf(given, msize);
     const tenants = new Tenants(limits);
     const shortage = new Shortage(tenants, this.#attached, limits.patience);
-    const flushes = { received: 0, dropped: 0, aborted: 0, suppressed: 0 };
-    const places = new Places();
     this.#options = {
-      ...{ tree, logger, msize, users, clients, places, flushes, limits, tenants, shortage },
+      ...{ tree, logger, msize, users, clients, limits, tenants, shortage },
       dialects: dialectsOf(dialects),
+      places: new Places(),
+      behaviour: behaviourOf(behaviour),
+      allOnes: new WeakSet(),
+      flushes: { received: 0, dropped: 0, aborted: 0, suppressed: 0 },
     };
     tree.serving?.(() => this.stats);
   }
@@ -107,7 +113,7 @@ export class Server {
     });
     this.#connections.add(connection);
     this.#strangers.add(connection);
-    connection.closed.then(() => {
+    transport.closed.then(() => {
       this.#strangers.delete(connection);
       this.#attached.delete(connection);
     });

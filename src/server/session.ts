@@ -8,6 +8,7 @@ import { errno } from '../common/errno.ts';
 import type { Logger } from '../common/log.ts';
 import { IOHDR } from '../wire/p9/constants.ts';
 import type { Admit } from './admission.ts';
+import type { Behaviour } from './behaviour.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { type Fid, FidTable } from './fids.ts';
 import type { Request, Requests } from './flush.ts';
@@ -15,7 +16,7 @@ import type { Places } from './places.ts';
 import { Ration } from './ration.ts';
 import { refuse } from './refuse.ts';
 import type { Tenant } from './tenants.ts';
-import type { Lender, Tree } from './tree.ts';
+import type { Lender, Tree, TreeNode } from './tree.ts';
 import type { Users } from './users.ts';
 
 /** Read payloads that wait for the socket, at least; a slow reader's requests wait when it is used up. */
@@ -26,6 +27,9 @@ export interface Shared {
   readonly tree: Tree;
   readonly users: Users;
   readonly places: Places;
+  readonly behaviour: Behaviour;
+  /** Nodes that show a mode of all ones, because a Twstat left the mode alone (--wstat=all-ones). */
+  readonly allOnes: WeakSet<TreeNode>;
 }
 
 /** What a session asks of its connection. */
@@ -50,6 +54,8 @@ export class Session {
   readonly users: Users;
   readonly bearer: Bearer;
   readonly places: Places;
+  readonly behaviour: Behaviour;
+  readonly allOnes: Shared['allOnes'];
   readonly fids: FidTable;
   readonly requests: Requests;
   readonly lend: Lender;
@@ -64,6 +70,8 @@ export class Session {
     this.users = shared.users;
     this.bearer = bearer;
     this.places = shared.places;
+    this.behaviour = shared.behaviour;
+    this.allOnes = shared.allOnes;
     this.requests = requests;
     this.fids = new FidTable(shared.places, (fid, error) => {
       logger.debug({ fid: fid.number, error: String(error) }, 'closing failed after the clunk was answered');

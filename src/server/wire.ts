@@ -1,18 +1,11 @@
 // What a fault may do beside what requests do (fault.ts), on one connection.
 
 import type { Transport } from '../transport/transport.ts';
-import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
-import { type Fault, fidOf, type Wire } from './fault.ts';
+import type { Body, ReplyName } from '../wire/p9/messages.ts';
+import type { Wire } from './fault.ts';
 import type { Request } from './flush.ts';
 import type { Session } from './session.ts';
 import type { ReadResult } from './tree.ts';
-
-/** The planned misbehaviour of a message; a fid that does not exist is the handler's to refuse. */
-export function faultFor(session: Session, message: Message): Fault | undefined {
-  const number = fidOf(message);
-  const fid = number === undefined ? undefined : session.fids.find(number);
-  return fid?.node.faultOf?.(message.type);
-}
 
 export function wireOf(transport: Transport, session: Session, request: Request): Wire {
   const { codec, refusal } = session.dialect;
@@ -26,7 +19,7 @@ export function wireOf(transport: Transport, session: Session, request: Request)
       const { name, body } = refusal(ecode);
       return encode(name, request.tag, body);
     },
-    frame: (body) => encode(`R${request.type.slice(1)}` as ReplyName, request.tag, gathered(body)),
+    frame: (body) => encode(request.traits.reply, request.tag, gathered(body)),
     send: (frame) => void transport.send(frame),
     sendLast: (frame) => void transport.send(frame, undefined, () => transport.close()),
     over: session.requests.over,

@@ -5,9 +5,10 @@ import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAddress } from '../../src/transport/address.ts';
-import { missingPrograms, startDiod, startGanesha, type TestServer } from '../support/debian.ts';
+import { missingPrograms, startDiod, startGanesha } from '../support/debian.ts';
 import { Locker } from '../support/locker.ts';
 import { type Mounted, mounted } from '../support/mounted.ts';
+import type { TestServer } from '../support/serverprocess.ts';
 import { output, shell } from '../support/shell.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 

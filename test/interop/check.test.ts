@@ -8,7 +8,8 @@ import { check } from '../../src/check/runner.ts';
 import { parseAddress } from '../../src/transport/address.ts';
 import { connectSocket } from '../../src/transport/socket.ts';
 import { compare, outcomesOf } from '../support/checkoutcomes.ts';
-import { missingPrograms, startDiod, startGanesha, type TestServer } from '../support/debian.ts';
+import { missingPrograms, startDiod, startGanesha } from '../support/debian.ts';
+import type { TestServer } from '../support/serverprocess.ts';
 import { withTempDir } from '../support/tempdir.ts';
 
 /** For one rule; a server that was brought down has to be back by then. */

@@ -3,7 +3,8 @@
 
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { missingPrograms, probeVersion, startDiod, startGanesha, type TestServer } from '../support/debian.ts';
+import { missingPrograms, startDiod, startGanesha } from '../support/debian.ts';
+import { probeVersion, type TestServer } from '../support/serverprocess.ts';
 import { withTempDir } from '../support/tempdir.ts';
 
 /** The process that listens on a port, by ss(8). */

@@ -64,6 +64,7 @@ async function outcome(id: string, tampering: Tampering): Promise<Finding> {
       hang: runs ? ['hang'] : undefined,
     },
     signal: deadline,
+    version: rule.dialect === 'dotl' ? '9P2000.L' : '9P2000.u',
     home: runs ? undefined : HOME,
     name: () => `n${++names}`,
     patient: false,

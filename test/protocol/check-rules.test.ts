@@ -1,14 +1,16 @@
 // The rules of `ninefs check` against the embedded server, on each of its trees: all of them pass, or do not apply.
 
+import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { rules } from '../../src/check/rules.ts';
 import { check, type Report } from '../../src/check/runner.ts';
 import type { Target } from '../../src/check/stage.ts';
-import { Server } from '../../src/server/server.ts';
+import { type DialectName, hostTree, Server } from '../../src/server/server.ts';
 import { faultsTree } from '../../src/server/trees/faults.ts';
 import { memoryPair } from '../../src/transport/memory.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 import { serveTree, type TreeKind } from '../support/served.ts';
+import { withTempDir } from '../support/tempdir.ts';
 
 const MSIZE = 8216;
 const who = { uname: 'root', aname: '', nUname: 0 };
@@ -60,6 +62,28 @@ describe.each<TreeKind>(['memory', 'host'])('%s tree', (kind) => {
     await Promise.all(ends);
     await served.end();
   });
+});
+
+describe.each<DialectName>(['9P2000.u', '9P2000'])('a server of %s alone', (version) => {
+  test('passes the rules of its dialect, and no other applies', () =>
+    withTempDir(async (dir) => {
+      const server = new Server({ tree: hostTree(dir, {}), dialects: [version] });
+      const ends: Promise<void>[] = [];
+      const dial = () => {
+        const [ours, theirs] = memoryPair();
+        ends.push(server.serveTransport(theirs));
+        return ours;
+      };
+      const report = await check({ target: target(dial, TIMEOUT), rules, readOnly: false });
+      expect(bad(report)).toEqual([]);
+      expect(report).toMatchObject({ left: undefined, versions: [version] });
+      expect(inapplicable(report)).toEqual(rules.filter(({ dialect }) => dialect === 'dotl').map(({ id }) => id));
+      expect(report.counts.pass).toBeGreaterThan(25);
+      expect(report.results[0]?.did).toMatch(/^Tversion 9P2000\.L: Rversion/);
+      expect(readdirSync(dir)).toEqual([]);
+      await Promise.all(ends);
+      await server.close();
+    }));
 });
 
 /** Files of the faults tree, and the rules on requests that run that it breaks with them. */

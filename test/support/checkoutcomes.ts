@@ -31,7 +31,7 @@ export function outcomesOf(server: string): Outcomes {
 
 /** What a run says, and what the file says of it, as lines that should be the same. */
 export function compare(results: readonly Result[], known: Outcomes): { seen: string[]; expected: string[] } {
-  const line = (id: string, { verdict, did }: Outcome) => `${id.padEnd(26)} ${verdict.padEnd(9)} ${did}`;
+  const line = (id: string, { verdict, did }: Outcome) => `${id.padEnd(27)} ${verdict.padEnd(9)} ${did}`;
   const seen: string[] = [];
   const expected: string[] = [];
   for (const { rule, verdict, did } of results) {

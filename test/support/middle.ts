@@ -3,11 +3,12 @@
 
 import { memoryPair } from '../../src/transport/memory.ts';
 import type { Transport } from '../../src/transport/transport.ts';
-import { dotlCodec } from '../../src/wire/p9/codec.ts';
+import { type Codec, dotlCodec, dotuCodec, legacyCodec } from '../../src/wire/p9/codec.ts';
 import { FrameReader } from '../../src/wire/p9/framing.ts';
 import type { Message } from '../../src/wire/p9/messages.ts';
 
 const MAX_FRAME = 4 * 1024 * 1024;
+const codecs: Readonly<Record<string, Codec>> = { '9P2000.u': dotuCodec, '9P2000': legacyCodec };
 
 /** A request as the middle saw it. */
 export interface Asked {
@@ -46,10 +47,11 @@ export function inTheMiddle(serve: (transport: Transport) => void, tampering: Ta
     const tags = new Map<string, number>();
     const held: Message[] = [];
     let last: Message | undefined;
+    let codec = dotlCodec;
     let over = false;
     const say = (transport: Transport, message: Message) => {
       const { type, tag, ...body } = message;
-      const { head, payload } = dotlCodec.encode(type, tag, body as never);
+      const { head, payload } = codec.encode(type, tag, body as never);
       transport.send(head, payload);
     };
     const note = (request: Message): Asked => {
@@ -66,7 +68,7 @@ export function inTheMiddle(serve: (transport: Transport) => void, tampering: Ta
       frame(bytes, start, end, payload) {
         let request: Message;
         try {
-          request = dotlCodec.decode(bytes, start, end, payload);
+          request = codec.decode(bytes, start, end, payload);
         } catch {
           last = undefined;
           return;
@@ -93,7 +95,8 @@ export function inTheMiddle(serve: (transport: Transport) => void, tampering: Ta
     toServer.start(
       new FrameReader(MAX_FRAME, {
         frame(bytes, start, end, payload) {
-          const reply = dotlCodec.decode(bytes, start, end, payload);
+          const reply = codec.decode(bytes, start, end, payload);
+          if (reply.type === 'Rversion') codec = codecs[reply.version] ?? dotlCodec;
           const entry = asked.get(reply.tag);
           const changed = entry === undefined ? [reply] : (tampering.reply?.(reply, entry) ?? [reply]);
           for (const message of changed) say(ours, message);

@@ -1,12 +1,14 @@
 // For each rule of `ninefs check` a server that breaks it: what somebody in the middle makes of what the embedded one says.
 // Servers that say they did what they refused, that do what they should hang up on, that answer late, twice or never.
 
+import { rules } from '../../src/check/rules.ts';
 import { errno } from '../../src/common/errno.ts';
 import { Writer } from '../../src/common/writer.ts';
-import { LOCK_FLAGS, LOCK_STATUS, LOCK_TYPE } from '../../src/wire/p9/constants.ts';
+import { LOCK_FLAGS, LOCK_STATUS, LOCK_TYPE, OPEN } from '../../src/wire/p9/constants.ts';
 import type { Message, MessageName } from '../../src/wire/p9/messages.ts';
 import { type Dirent, direntSize, readDirents, writeDirent } from '../../src/wire/p9/types.ts';
 import type { Asked, Tampering } from './middle.ts';
+import { pathFids } from './pathfids.ts';
 import { getattr, qid } from './scripted.ts';
 import { successOf } from './success.ts';
 
@@ -103,14 +105,33 @@ function entries(edit: (list: Dirent[], asked: Asked) => Dirent[], when: When<'T
   );
 }
 
+/** The names in another directory. */
+const strangers = entries((list) => list.map((entry) => ({ ...entry, name: entry.name.replace('inner', 'stranger') })));
 const withoutFirst = (list: Dirent[]) => list.slice(1);
 const locking = (status: number) => on('Tlock', change({ status }), second);
 const blocks = locking(LOCK_STATUS.BLOCKED);
 const grants = locking(LOCK_STATUS.SUCCESS);
 const tooMuch = on('Tread', change({ data: Buffer.alloc(MSIZE) }), ({ count }) => count > MSIZE);
 
+/** Does what it says that it refuses, as servers do that look at the file when they have changed it. */
+function denies(tampering: Tampering, type: MessageName, ecode: number): Tampering {
+  return {
+    ...tampering,
+    reply(reply, asked) {
+      const replies = tampering.reply?.(reply, asked) ?? [reply];
+      return asked.request.type === type ? error(ecode)(reply) : replies;
+    },
+  };
+}
+
+/** The rules on what fids mean after a rename or a removal. */
+const aboutFids = rules.filter(({ id }) => /^(rename|renameat|wstat)-(fid|below|open-|again)/.test(id));
+const afterRemoval = rules.filter(({ id }) => /^(unlink|remove)-again-/.test(id));
+
 /** For each rule, what its server does wrong. */
 export const wrong: Readonly<Record<string, Tampering>> = {
+  ...Object.fromEntries([...aboutFids, ...afterRemoval].map(({ id }) => [id, pathFids()])),
+
   'version-agreed': on('Tversion', change({ version: '9P2000' })),
   'version-tag': on('Tversion', change({ tag: 7 })),
   'version-msize': on('Tversion', (reply, { request }) => [{ ...reply, msize: request.msize + 1 } as Message]),
@@ -247,6 +268,10 @@ export const wrong: Readonly<Record<string, Tampering>> = {
   'unlink-open-read': on('Tread', error(errno.ENOENT)),
   'unlink-open-getattr': on('Tgetattr', error(errno.ENOENT), nth(2)),
   'unlink-open-setattr': on('Tsetattr', error(errno.ENOENT)),
+  'unlink-open-write': on('Tread', text('text'), ({ offset }) => offset === 0),
+  'unlink-open-fsync': on('Tfsync', error(errno.ENOENT)),
+  'unlinkat-full-directory': pretends('Tunlinkat'),
+  'unlinkat-in-removed': pretends('Tunlinkat'),
 
   'open-qid': on('Tlopen', change({ iounit: 1_000_000 })),
   'open-twice': pretends('Tlopen'),
@@ -273,6 +298,16 @@ export const wrong: Readonly<Record<string, Tampering>> = {
   rename: idle('Trename'),
   renameat: idle('Trenameat'),
   'rename-open': on('Tgetattr', error(errno.ENOENT)),
+  'renameat-within': idle('Trenameat'),
+  'renameat-over': on('Tgetattr', elsewhere, nth(2)),
+  'renameat-directory': on('Twalk', error(errno.ENOENT), nth(6)),
+  'renameat-missing': on('Trenameat', error(errno.EIO)),
+  'renameat-into-removed': pretends('Trenameat'),
+  'renameat-unknown-fid': pretends('Trenameat'),
+  'renameat-again-open-setattr': denies(pathFids(), 'Tsetattr', errno.ESTALE),
+  'rename-again-open-readdir': strangers,
+  'renameat-again-open-readdir': strangers,
+  wstat: idle('Twstat'),
 
   'read-end': on('Tread', text('x')),
   'read-across-end': on('Tread', text('text')),
@@ -288,9 +323,16 @@ export const wrong: Readonly<Record<string, Tampering>> = {
   'write-hole': on('Tread', text('abbbbb'), ({ offset }) => offset === 0),
   'write-seen': on('Tread', text(''), second),
   'write-append': on('Tread', text('endt'), ({ offset }) => offset === 0),
+  'write-append-turns': {
+    request({ request }) {
+      if (request.type !== 'Tlopen') return request;
+      return { ...request, flags: request.flags & ~OPEN.APPEND };
+    },
+  },
   'write-far': pretends('Twrite'),
   'write-over-msize': obeys,
   fsync: on('Tfsync', error(errno.EIO)),
+  'fsync-directory': on('Tfsync', error(errno.EISDIR)),
 
   readdir: entries((list) => list.filter(({ name }) => name !== 'entry-020')),
   'readdir-pieces': entries((list) => list.flatMap((entry) => (entry.name === 'entry-020' ? [entry, entry] : [entry]))),
@@ -340,6 +382,8 @@ export const wrong: Readonly<Record<string, Tampering>> = {
   'xattr-list': on('Tread', (reply) => [
     { ...reply, data: Buffer.from((reply as Of<'Rread'>).data).fill(0x61) } as Message,
   ]),
+  'xattr-read-long': on('Tread', error(errno.EINVAL), ({ count }) => count > 'some value'.length),
+  'xattr-read-end': on('Tread', text('x'), ({ offset }) => offset > 0),
   'xattr-missing': on('Txattrwalk', error(errno.EIO)),
   'xattr-newfid-in-use': pretends('Txattrwalk'),
   'xattr-replace': on('Tread', text('other'), ({ offset }) => offset === 0),

@@ -163,6 +163,33 @@ export const ioRules: readonly Rule[] = [
     },
   ),
 
+  rule(
+    'write-append-turns',
+    'home',
+    'two fids that were opened to append, in turn: each write is put at the end that the file has then',
+    async (probe, place) => {
+      const name = place.name();
+      await put(probe, name, 'text');
+      const fids = [await walk(probe, HOME, name), await walk(probe, HOME, name)];
+      for (const fid of fids) {
+        const opened = await probe.ask('Tlopen', { fid, flags: OPEN.WRONLY | OPEN.APPEND });
+        if (isError(opened)) return notApplicable('Tlopen with O_APPEND:', opened);
+      }
+      // each fid's offset is where the file ends as far as its own writes go
+      for (const [turn, offset] of [4, 4, 6, 6].entries()) {
+        const data = Buffer.from(`+${turn}`);
+        const answer = await probe.ask('Twrite', { fid: fids[turn % 2] ?? 0, offset, data });
+        if (answer.type !== 'Rwrite') return fail(answer);
+      }
+      const found = await contents(probe, name);
+      const right = found === 'text+0+1+2+3';
+      return must(
+        right,
+        right ? 'every write is in the file' : `of 4 writes ${(found.length - 4) / 2} are in the file`,
+      );
+    },
+  ),
+
   rule('write-far', 'home', 'an offset above 2^63 is refused', async (probe, place) => {
     const fid = await create(probe, place.name());
     const tag = probe.tag();
@@ -195,6 +222,13 @@ export const ioRules: readonly Rule[] = [
   rule('fsync', 'home', 'Tfsync of an open file is answered', async (probe, place) => {
     const fid = await create(probe, place.name());
     await writeAll(probe, fid, Buffer.from('text'));
+    const answer = await probe.ask('Tfsync', { fid, datasync: 0 });
+    return must(answer.type === 'Rfsync', answer);
+  }),
+
+  rule('fsync-directory', 'home', 'Tfsync of an open directory is answered with Rfsync', async (probe) => {
+    const fid = await walk(probe, HOME);
+    await probe.must('Tlopen', { fid, flags: OPEN.RDONLY });
     const answer = await probe.ask('Tfsync', { fid, datasync: 0 });
     return must(answer.type === 'Rfsync', answer);
   }),

@@ -228,46 +228,4 @@ export const openRules: readonly Rule[] = [
     const { mode } = await getattr(probe, await walk(probe, HOME, name));
     return must((mode & TYPE) === FIFO, answer, `and mode 0${mode.toString(8)}`);
   }),
-
-  link('rename', 'home', 'Trename gives the file another name, and its fid goes with it', async (probe, place) => {
-    const [name, other] = [place.name(), place.name()];
-    await put(probe, name, 'text');
-    const fid = await walk(probe, HOME, name);
-    const answer = await probe.ask('Trename', { fid, dfid: HOME, name: other });
-    if (isMissing(answer)) return notApplicable(answer);
-    if (answer.type !== 'Rrename') return fail(answer);
-    if (await exists(probe, name)) return fail(answer, 'and the old name is still there');
-    const after = await probe.ask('Tgetattr', { fid, mask: 0x7ff });
-    if (after.type !== 'Rgetattr') return fail(answer, 'then Tgetattr of the fid:', after);
-    return must((await contents(probe, other)) === 'text', answer, 'and the file under its new name');
-  }),
-
-  link(
-    'renameat',
-    'home',
-    'Trenameat moves a file between directories and replaces what was there',
-    async (probe, place) => {
-      const [name, dir, other] = [place.name(), place.name(), place.name()];
-      await put(probe, name, 'new');
-      const newdirfid = await mkdir(probe, dir);
-      await put(probe, other, 'old', newdirfid);
-      const answer = await probe.ask('Trenameat', { olddirfid: HOME, oldname: name, newdirfid, newname: other });
-      if (isMissing(answer)) return notApplicable(answer);
-      if (answer.type !== 'Rrenameat') return fail(answer);
-      if (await exists(probe, name)) return fail(answer, 'and the old name is still there');
-      return must((await contents(probe, other, newdirfid)) === 'new', answer, 'and the file under its new name');
-    },
-  ),
-
-  link('rename-open', 'home', 'an open fid goes on working when its file is renamed', async (probe, place) => {
-    const [name, other] = [place.name(), place.name()];
-    await put(probe, name, 'text');
-    const opened = await open(probe, HOME, name);
-    const answer = await probe.ask('Trename', { fid: await walk(probe, HOME, name), dfid: HOME, name: other });
-    if (isMissing(answer)) return notApplicable(answer);
-    if (answer.type !== 'Rrename') return fail(answer);
-    const read = await probe.ask('Tread', { fid: opened, offset: 0, count: 10 });
-    const after = await probe.ask('Tgetattr', { fid: opened, mask: 0x7ff });
-    return must(read.type === 'Rread' && after.type === 'Rgetattr', answer, 'then', read, 'and', after);
-  }),
 ];

@@ -4,13 +4,14 @@ import { errno } from '../../common/errno.ts';
 import { type Answer, ecodeOf, isError } from '../answers.ts';
 import { Probe, Unprepared } from '../probe.ts';
 import { type Finding, fail, must, notApplicable, type Place, type Rule, rulesOf } from '../rule.ts';
-import { getattr, isFid, isMissing, put, readAll, sameQid, walk } from '../steps.ts';
+import { getattr, isFid, isMissing, put, sameQid, walk } from '../steps.ts';
 
 const rule = rulesOf('9P2000.L Txattrwalk');
 const { HOME, ROOT } = Probe;
 const NAME = 'user.ninefs-check';
 const VALUE = 'some value';
 const [CREATE, REPLACE] = [1, 2];
+const READ_HEAD = 24;
 
 interface Setting {
   name?: string;
@@ -39,14 +40,25 @@ async function set(
   return probe.ask('Tclunk', { fid });
 }
 
+/** What Rxattrwalk announced, and nothing beyond it: what a server says to that is for a rule of its own. */
+async function readExactly(probe: Probe, fid: number, size: number): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for (let offset = 0; offset < size; ) {
+    const count = Math.min(size - offset, probe.msize - READ_HEAD);
+    const { data } = await probe.must('Tread', { fid, offset, count });
+    if (data.length === 0) throw new Unprepared(`Rxattrwalk of ${size} bytes, and ${offset} to read`);
+    pieces.push(data);
+    offset += data.length;
+  }
+  return Buffer.concat(pieces);
+}
+
 /** The value, or the error. */
 async function get(probe: Probe, file: string, name = NAME): Promise<{ answer: Answer; value: string | undefined }> {
   const newfid = probe.fid();
   const answer = await probe.ask('Txattrwalk', { fid: await walk(probe, HOME, file), newfid, name });
   if (answer.type !== 'Rxattrwalk') return { answer, value: undefined };
-  const value = (await readAll(probe, newfid)).toString('latin1');
-  if (value.length !== answer.size)
-    throw new Unprepared(`Rxattrwalk of ${answer.size} bytes, and ${value.length} to read`);
+  const value = (await readExactly(probe, newfid, answer.size)).toString('latin1');
   await probe.must('Tclunk', { fid: newfid });
   return { answer, value };
 }
@@ -67,6 +79,22 @@ export const xattrRules: readonly Rule[] = [
   given('xattr', 'what was written through Txattrcreate is read through Txattrwalk', async (probe, file) => {
     const { answer, value } = await get(probe, file);
     return must(value === VALUE, answer, value === VALUE ? 'with the value' : 'with another value');
+  }),
+
+  given('xattr-read-long', 'a read longer than the value is answered with the value', async (probe, file) => {
+    const newfid = probe.fid();
+    await probe.must('Txattrwalk', { fid: await walk(probe, HOME, file), newfid, name: NAME });
+    const answer = await probe.ask('Tread', { fid: newfid, offset: 0, count: VALUE.length + 100 });
+    if (answer.type !== 'Rread') return fail(answer);
+    const right = Buffer.from(answer.data).toString('latin1') === VALUE;
+    return must(right, answer, right ? 'with the value' : 'with another value');
+  }),
+
+  given('xattr-read-end', 'a read at the end of the value is answered with no bytes', async (probe, file) => {
+    const newfid = probe.fid();
+    const { size } = await probe.must('Txattrwalk', { fid: await walk(probe, HOME, file), newfid, name: NAME });
+    const answer = await probe.ask('Tread', { fid: newfid, offset: size, count: 100 });
+    return must(answer.type === 'Rread' && answer.data.length === 0, answer);
   }),
 
   given('xattr-list', 'Txattrwalk of an empty name lists the names, each with a NUL behind it', async (probe, file) => {

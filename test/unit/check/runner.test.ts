@@ -65,7 +65,7 @@ test('findings are counted, in the order of the rules', async () => {
   ]);
   expect(report).toMatchObject({
     counts: { pass: 1, fail: 1, 'n/a': 1, unclear: 1 },
-    version: '9P2000.L',
+    versions: ['9P2000.L'],
     msize: 8216,
     left: undefined,
     interrupted: false,
