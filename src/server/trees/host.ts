@@ -62,6 +62,7 @@ export function hostTree(path: string, options: HostTreeOptions = {}): HostTree 
     close() {
       root.unhold();
       root.release();
+      volume.end();
     },
   };
 }

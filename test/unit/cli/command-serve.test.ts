@@ -1,15 +1,17 @@
 // `ninefs serve` as a process: its first line, its socket file, its end.
 
-import { existsSync, statSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errno } from '../../../src/common/errno.ts';
 import { BEHAVIOURS } from '../../../src/server/server.ts';
 import { parseAddress } from '../../../src/transport/address.ts';
 import { connectSocket } from '../../../src/transport/socket.ts';
-import { OPEN } from '../../../src/wire/p9/constants.ts';
+import { DM, OPEN } from '../../../src/wire/p9/constants.ts';
 import { type Cli, type CliOptions, ninefs, start, startServer } from '../../support/cli.ts';
 import { NOBODY, OtherUser } from '../../support/otheruser.ts';
 import { create, stat, wstat } from '../../support/plan9.ts';
@@ -249,6 +251,46 @@ describe('bounds', () => {
     }
   });
 });
+
+test.runIf(process.platform === 'linux')('out of descriptors, what fails leaves nothing behind', () =>
+  withTempDir(async (dir) => {
+    const server = await startServer(dir);
+    try {
+      const raw = new Raw9p(await connectSocket(parseAddress(server.address)));
+      await raw.version();
+      await raw.attach(0, process.getuid?.());
+      const plain = new Raw9p(await connectSocket(parseAddress(server.address)));
+      await plain.version(8192, '9P2000.u');
+      await plain.attach(0, process.getuid?.());
+      const first = await raw.create(0, 'first');
+      const { pid } = server.process;
+      const most = readdirSync(`/proc/${pid}/fd`).length + 12;
+      await promisify(execFile)('prlimit', ['--pid', `${pid}`, `--nofile=${most}:${most}`]);
+      const made: string[] = [];
+      const making = { fid: 0, flags: OPEN.RDWR, mode: 0o644, gid: 0 };
+      let failed = 0;
+      for (let i = 0; failed === 0; i++) {
+        const fid = await raw.walk('');
+        failed = await raw.errno('Tlcreate', { ...making, fid, name: `f${i}` });
+        if (failed === 0) made.push(`f${i}`);
+      }
+      expect(failed).toBe(errno.EMFILE);
+      expect(made.length).toBeGreaterThan(5);
+      expect(await raw.errno('Tmkdir', { dfid: 0, name: 'd', mode: 0o755, gid: 0 })).toBe(0);
+      expect(await raw.errno('Tsymlink', { dfid: 0, name: 'l', target: 'x', gid: 0 })).toBe(0);
+      for (const perm of [(DM.DIR | 0o755) >>> 0, 0o644, (DM.SYMLINK | 0o777) >>> 0]) {
+        const body = { name: 'u', perm, mode: 0, extension: 'x' };
+        expect(await plain.errno('Tcreate', { fid: await plain.walk(''), ...body })).toBe(errno.EMFILE);
+      }
+      expect(readdirSync(dir).sort()).toEqual(['d', 'first', ...made, 'l'].sort());
+      await raw.clunk(first);
+      expect(await raw.errno('Tlcreate', { ...making, fid: await raw.walk(''), name: 'again' })).toBe(0);
+      for (const each of [raw, plain]) each.transport.close();
+    } finally {
+      await server.kill();
+    }
+  }),
+);
 
 describe('to behave like others', () => {
   test.each([

@@ -50,9 +50,9 @@ export class HostFile implements OpenFile {
   /** The cookie of the entry before them. */
   #at = 0n;
 
-  /** Takes the descriptor over; keeps the node, and that one's descriptor. */
+  /** Takes the descriptor over, by which the node goes as well while it is open; keeps the node. */
   constructor(node: HostNode, fd: number, user: User) {
-    node.hold();
+    node.opened(fd);
     node.volume.uses(1);
     this.#node = node;
     this.fd = fd;
@@ -222,8 +222,10 @@ export class HostFile implements OpenFile {
     const { volume } = this.#node;
     this.#keep([]);
     volume.uses(-1);
+    this.#node.closing(this.fd);
     const result = volume.sys.close(this.fd);
-    this.#node.unhold();
+    volume.keepSpare();
+    this.#node.release();
     check(result);
   }
 }
