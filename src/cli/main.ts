@@ -3,7 +3,7 @@
 // exit 70; a stack trace is shown to nobody who did not ask for it. A sub-command's code is loaded when it is run.
 
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { BEHAVIOURS } from '../server/behaviour.ts';
 import type { CheckFlags } from './check.ts';
 import { checkOptionsHelp } from './checkoptions.ts';
@@ -11,7 +11,7 @@ import { fromMount, HELPER, type HelperFlags, MOUNT_FUSE, mountCode } from './en
 import { LEVELS, type Level } from './logging.ts';
 import type { MountFlags } from './mount.ts';
 import { nearest } from './nearest.ts';
-import { optionsHelp } from './optionlist.ts';
+import { optionsHelp, parseNumber } from './optionlist.ts';
 import { complain, describe, EXIT, reportFailure } from './report.ts';
 import type { ServeFlags } from './serve.ts';
 import type { TraceFlags } from './trace.ts';
@@ -59,6 +59,18 @@ function parseBytes(text: string): number {
   throw new InvalidArgumentError('It takes a number of bytes, more than 0.');
 }
 
+function parseSize(text: string): number {
+  const bytes = parseNumber(text, 'bytes') ?? 0;
+  if (bytes > 0) return bytes;
+  throw new InvalidArgumentError('It takes a number of bytes, more than 0, with k, m or g behind it or without.');
+}
+
+function parseCount(text: string): number {
+  const count = parseNumber(text, 'number') ?? 0;
+  if (count > 0) return count;
+  throw new InvalidArgumentError('It takes a number, more than 0.');
+}
+
 const collect = (value: string, before: string[] = []) => [...before, value];
 
 const PATTERNS = `A pattern is words that a message must have, all of them ('Tread fid=3', 'R* of=Tread'), with * for anything;
@@ -66,6 +78,8 @@ or a /regular expression/ on its line from the name of the message on. A reply a
 
 const INHERITED = `The mount's process has your umask, limits and environment; of your descriptors stdin, stdout and stderr with -f, and none
 in the background, where NODE_OPTIONS and the like have no effect either.`;
+
+const SHARES = 'No client gets more than half of what there is of a thing, see docs/security.md.';
 
 const LIKE_OTHERS = `--fids, --append, --fsync and --wstat make it behave like other servers, to try clients on. The
 first value of each is the default.
@@ -154,14 +168,28 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .description('Serve a directory, or an empty tree in memory, over 9P.')
     .argument('<tree>', 'a directory, memory: (empty, in RAM) or faults: (misbehaves, to try clients on)')
     .option('--listen <address>', 'tcp!HOST!PORT (port 0: any free one) or unix!/PATH', 'tcp!127.0.0.1!5640')
+    .option(
+      '--users <who>',
+      'whom clients may be: peer (by default: root and the user that serves anybody, all others themselves), ' +
+        'squash=UID[:GID] (all of them that user), trust (whom they say), or a file of lines USER may-be USER,...',
+    )
     .option('--readonly', 'refuse every change')
+    .option('--dev', 'let clients make device nodes, which --nodev, the default, does not')
+    .option('--suid', 'let clients make setuid and setgid programs, which --nosuid, the default, does not')
+    .addOption(new Option('--nodev').hideHelp().conflicts('dev'))
+    .addOption(new Option('--nosuid').hideHelp().conflicts('suid'))
+    .option('--size <bytes>', 'what memory: may hold (default: 1g)', parseSize)
+    .option('--memory <bytes>', 'for requests and replies of all clients together (default: 256m)', parseSize)
+    .option('--max-connections <n>', 'at a time; by default 1000, half of the descriptors at most', parseCount)
+    .option('--max-fids <n>', 'of all clients together (default: 1048576)', parseCount)
+    .option('--max-files <n>', 'open at a time; by default a quarter of the descriptors', parseCount)
     .option('--dialects <list>', 'those that are spoken, of 9P2000.L,9P2000.u,9P2000; all of them by default')
     .option('--fids <kind>', `what a fid means: ${BEHAVIOURS.fids.join(', ')}; see below`)
     .option('--append <how>', `what is written to append: ${BEHAVIOURS.append.join(', ')}`)
     .option('--fsync <how>', `what a Tfsync commits: ${BEHAVIOURS.fsync.join(', ')}`)
     .option('--wstat <how>', `what a Twstat does to a mode that it leaves alone: ${BEHAVIOURS.wstat.join(', ')}`)
     .option('--log <file>', 'append the log to a file')
-    .addHelpText('after', `\n${LIKE_OTHERS}`)
+    .addHelpText('after', `\n${SHARES}\n\n${LIKE_OTHERS}`)
     .action(async (tree: string, flags: ServeFlags) => {
       const { serveCommand } = await import('./serve.ts');
       finish(await serveCommand(tree, { ...flags, ...globals() }));

@@ -47,7 +47,7 @@ const isIgnored = (name: string) => /^x-/i.test(name) || name === 'comment' || i
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: MIB, g: 1024 * MIB };
 
 /** The number that a text means in a unit, or undefined. */
-function parseNumber(text: string, unit: Numeric['unit']): number | undefined {
+export function parseNumber(text: string, unit: Numeric['unit']): number | undefined {
   if (unit === 'seconds') return /^\d{1,9}(\.\d{1,6})?$/.test(text) ? Number(text) : undefined;
   if (unit === 'number') return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   const [, digits, letter = ''] = /^(\d{1,15})([kmg]?)$/i.exec(text) ?? [];
