@@ -20,6 +20,8 @@ from processes import Wrong, arguments, complaints_of, report
 
 NAMES = ['a', 'b', 'c', 'dd', 'e e', 'f\u00fc', '.g', 'h' * 12]
 DEEPEST = 5
+# What may be left out, for servers that cannot do it: links, symbolic links, and renames to another directory.
+KINDS = ('link', 'symlink', 'across')
 LOST_A_RACE = {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP}
 
 
@@ -162,6 +164,7 @@ class Process:
         self.places = [os.path.join(d, f'trees-{args.seed}') for d in args.directories]
         self.place = self.places[number % len(self.places)]
         self.coherent = args.coherent
+        self.without = args.without
         self.model = Model()
         self.log = deque(maxlen=15)
 
@@ -224,6 +227,10 @@ class Process:
         except OSError:
             return None
 
+    def target(self, old, new):
+        """Where a rename leads, in the same directory where it can lead to no other."""
+        return (*old[:-1], new[-1]) if 'across' in self.without else new
+
     # ---- in the directory of its own
 
     def step(self):
@@ -235,6 +242,8 @@ class Process:
             ('put', 'mkdir', 'link', 'symlink', 'rename', 'unlink', 'rmdir', 'chmod', 'look', 'list', 'shared'),
             (16, 10, 8, 4, 14, 10, 7, 4, 14, 5, 14),
         )[0]
+        if kind in self.without:
+            return
         if kind == 'shared':
             self.fight()
         elif kind == 'put':
@@ -254,7 +263,7 @@ class Process:
             )
         elif kind == 'rename':
             old = self.existing() or ('a',)
-            new = r.choice((path, self.existing() or path))
+            new = self.target(old, r.choice((path, self.existing() or path)))
             self.both(f'rename {old} {new}', lambda: self.rename(self.own(old), self.own(new)), lambda: m.rename(old, new))
         elif kind == 'unlink':
             gone = self.existing() or ('a',)
@@ -318,6 +327,9 @@ class Process:
             for name, node in self.model.at(directory).entries.items():
                 self.compare((*directory, name), node)
 
+    def leads_across(self, one, other):
+        return 'across' in self.without and os.path.dirname(one) != os.path.dirname(other)
+
     # ---- in the directory of all
 
     def fight(self):
@@ -342,6 +354,8 @@ class Process:
             )
         )
         self.log.append(f'{what} {one} {other}')
+        if what in self.without or (what == 'rename' and self.leads_across(one, other)):
+            return
         allowed = LOST_A_RACE | ({errno.EPERM} if what == 'link' else set())
         if len(self.places) > 1:
             allowed |= {errno.ESTALE}  # for a second a mount may know the name of what another has moved
@@ -394,6 +408,7 @@ def same_trees(one, other, slack):
 def main():
     parser = arguments(__doc__, ops=2000, processes=4, settle=0)
     parser.add_argument('--slack', type=float, default=0, help='seconds by which times of content may differ')
+    parser.add_argument('--without', action='append', default=[], choices=KINDS, help='what the server cannot do')
     args = parser.parse_args()
     name = f'trees-{args.seed}'
     os.mkdir(os.path.join(args.directories[0], name))
