@@ -1,8 +1,8 @@
 // The public surface, and nothing else: a 9P client, a mount, an embedded server with its trees, and the errors that all
 // of them use. What is not exported here may change at any time.
 
-export type { NoMap } from './bridge/ids.ts';
 export { type Mount, type MountEnd, type MountStats, mount } from './bridge/mount.ts';
+export type { NoMap } from './bridge/owners/ids.ts';
 export {
   type AccessMode,
   type CacheMode,
@@ -24,8 +24,11 @@ export { Abort, type AbortSignalLike } from './common/abort.ts';
 export { errno, errnoName } from './common/errno.ts';
 export { CancelledError, ConfigError, ConnectionError, ErrnoError, ProtocolError } from './common/errors.ts';
 export { type Logger, silent } from './common/log.ts';
+export { decodeText, encodeText } from './common/text.ts';
 export {
+  type BehaviourOptions,
   type DialectName,
+  type FidKindName,
   hostTree,
   memoryTree,
   type ServeOptions,

@@ -10,8 +10,8 @@ import type { MountOptions, UnmountOptions } from '../fuse/mount.ts';
 import type { Operations } from '../fuse/operations.ts';
 import type { SessionEnd, SessionStats } from '../fuse/session.ts';
 import { MAX_PAGES, PAGE } from '../wire/fuse/constants.ts';
-import type { CachePolicy } from './cache.ts';
-import type { Node } from './node.ts';
+import type { CachePolicy } from './files/cache.ts';
+import type { KernelPort } from './kernel.ts';
 import type { MountSettings } from './settings.ts';
 
 /** A mount as its driver has it. */
@@ -20,17 +20,14 @@ export interface Served {
   readonly done: Promise<SessionEnd>;
   unmount(options?: UnmountOptions): Promise<SessionEnd>;
   stats(): SessionStats;
-  /** Makes the kernel ask for the node's attributes again. */
-  expireAttr(node: Node): Promise<unknown>;
-  /** The same, and makes it read the file anew. Waits for reads of the file that are under way. */
-  dropPages(node: Node, offset: number, length: number): Promise<unknown>;
 }
 
 interface Serving {
   settings: MountSettings;
   session: Session;
   policy: CachePolicy;
-  operations: Operations;
+  /** The file system, which has something to tell the kernel of its own accord. */
+  operations(kernel: KernelPort): Operations;
   logger: Logger;
 }
 
@@ -54,19 +51,20 @@ export async function serveMount({ settings, session, policy, operations, logger
   if (settings.driver === 'fuse-native') {
     const { mode, entryTtl, negativeTtl } = policy;
     const keep = { direct: mode === 'none', entryTtl, negativeTtl };
-    const served = await serveFuseNative({ operations, mount, keep, logger });
+    const served = await serveFuseNative({ operations: operations(silentKernel), mount, keep, logger });
     return {
       mountpoint: served.mountpoint,
       done: served.done,
       unmount: (options) => served.unmount(options),
       stats: () => served.stats,
-      // the kernel keeps no attributes here
-      expireAttr: async () => {},
-      dropPages: async () => {},
     };
   }
+  const notifier = () => served.session.notifier;
   const served = await serveDevice({
-    operations,
+    operations: operations({
+      expireAttr: (node) => notifier().invalInode(node.id, -1),
+      dropPages: (node, offset, length) => notifier().invalInode(node.id, offset, length),
+    }),
     settings: {
       ...policy.fuse,
       posixLocks: settings.locks && session.dialect.hasLocks,
@@ -83,10 +81,11 @@ export async function serveMount({ settings, session, policy, operations, logger
     done: served.done,
     unmount: (options) => served.unmount(options),
     stats: () => served.session.stats,
-    expireAttr: (node) => served.session.notifier.invalInode(node.id, -1),
-    dropPages: (node, offset, length) => served.session.notifier.invalInode(node.id, offset, length),
   };
 }
+
+/** The kernel keeps nothing here that could be dropped. */
+const silentKernel: KernelPort = { expireAttr: async () => {}, dropPages: async () => {} };
 
 /** One read of the kernel takes one slab, so that none may be larger than the whole pool. */
 function largestRead(session: Session): { maxRead?: number } {

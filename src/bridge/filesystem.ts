@@ -1,7 +1,7 @@
 // The file system that the kernel sees: every operation of fuse/operations.ts, put together from the families in ops/.
 
 import type { Operations } from '../fuse/operations.ts';
-import type { Bridge } from './bridge.ts';
+import type { Bridge } from './context.ts';
 import { attrOps } from './ops/attr.ts';
 import { dirOps } from './ops/dir.ts';
 import { ioOps } from './ops/io.ts';
@@ -25,6 +25,5 @@ export function fileSystem(fs: Bridge): Operations {
       // the connection's end takes every fid with it
       fs.session.close();
     },
-    nameOf: (nodeid) => fs.nodes.pathOf(fs.nodes.get(nodeid)),
   };
 }

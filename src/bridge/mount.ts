@@ -3,6 +3,7 @@
 // nothing stays mounted or connected. A lost connection ends no mount: it answers EIO until it is unmounted.
 
 import type { ConnectionStats } from '../client/connection.ts';
+import type { FidFacts } from '../client/fidfacts.ts';
 import { connect, type Session } from '../client/session.ts';
 import { ConfigError, ConnectionError, ErrnoError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
@@ -10,15 +11,16 @@ import type { UnmountOptions } from '../fuse/mount.ts';
 import type { SessionEnd, SessionStats } from '../fuse/session.ts';
 import { formatAddress } from '../transport/address.ts';
 import { VERSION } from '../wire/p9/constants.ts';
-import { keepsAcls } from './acls.ts';
-import { isDirectory, toAttr } from './attrs.ts';
-import { Bridge } from './bridge.ts';
-import { cachePolicy } from './cache.ts';
+import { isDirectory, toAttr } from './attributes/attrs.ts';
+import { type Bridge, makeBridge } from './context.ts';
 import { serveMount } from './driver.ts';
+import { cachePolicy } from './files/cache.ts';
 import { fileSystem } from './filesystem.ts';
-import { accountsOf, type IdMaps, ownersOf, readMaps } from './owners.ts';
+import type { KernelPort } from './kernel.ts';
+import { keepsAcls } from './owners/acls.ts';
+import { accountsOf, type IdMaps, ownersOf, readMaps } from './owners/owners.ts';
+import { Users } from './owners/users.ts';
 import { checkSettings, completeSettings, type GivenSettings, type MountSettings } from './settings.ts';
-import { Users } from './users.ts';
 
 export type MountEnd = SessionEnd;
 
@@ -31,6 +33,8 @@ export interface MountStats {
   handles: number;
   /** Uids that are attached. */
   users: number;
+  /** What the server's fids turned out to be, as far as that is known: client/fidfacts.ts. */
+  fids: FidFacts['all'];
 }
 
 export interface Mount {
@@ -84,21 +88,35 @@ async function mountSession(
   const rootStat = await lookAtRoot(session, users, settings);
   const owners = ownersOf(settings, maps, rootStat, session.dialect.attachesByName);
   checkMapped('the owner of the tree', () => toAttr(rootStat, owners));
-  const { posixAcl } = settings;
+  const { posixAcl, locks: remoteLocks } = settings;
   const policy = cachePolicy(settings.cache);
   const logger = log('bridge');
   const { flushTimeout } = settings;
-  const bridge = new Bridge({ session, users, rootStat, policy, owners, posixAcl, logger, flushTimeout });
-  const served = await serveMount({ settings, session, policy, operations: fileSystem(bridge), logger: log('fuse') });
-  bridge.expireAttr = (node) => served.expireAttr(node);
-  bridge.dropPages = (node, offset, length) => served.dropPages(node, offset, length);
+  let bridge: Bridge | undefined;
+  const operations = (kernel: KernelPort) => {
+    bridge = makeBridge({
+      session,
+      users,
+      rootStat,
+      policy,
+      owners,
+      kernel,
+      remoteLocks,
+      posixAcl,
+      logger,
+      flushTimeout,
+    });
+    return fileSystem(bridge);
+  };
+  const served = await serveMount({ settings, session, policy, operations, logger: log('fuse') });
   void session.closed.then((error) => logger.info({ reason: error.message }, 'no connection: every call gets EIO'));
   const stats = (): MountStats => ({
     client: session.stats,
     fuse: served.stats(),
-    nodes: bridge.nodes.size,
-    handles: bridge.handles.size,
+    nodes: bridge?.nodes.size ?? 0,
+    handles: bridge?.handles.size ?? 0,
     users: users.attached,
+    fids: session.fidFacts.all,
   });
   void served.done.then(() => logger.debug(stats(), 'mount ended'));
   return {

@@ -11,7 +11,7 @@ import { type Logger, silent } from '../common/log.ts';
 import type { InterruptMode } from '../fuse/interrupt.ts';
 import { type Address, formatAddress } from '../transport/address.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
-import type { NoMap } from './ids.ts';
+import type { NoMap } from './owners/ids.ts';
 
 export { VERSIONS, type VersionChoice } from '../client/dialects/versions.ts';
 export type { InterruptMode } from '../fuse/interrupt.ts';

@@ -3,7 +3,9 @@
 // Pure.
 
 import { errnoName } from '../common/errno.ts';
+import { quoteStart } from '../common/text.ts';
 import type { Message } from '../wire/p9/messages.ts';
+import { isRefusal as isRefusalReply } from '../wire/p9/traits.ts';
 
 /** A message that came. One that cannot be decoded keeps its tag, where its header had one. */
 export type Heard =
@@ -15,7 +17,7 @@ export type Answer = Heard | { readonly type: 'closed'; readonly tag: number; re
 
 /** The errno of an answer that is an error, undefined for every other. */
 export function ecodeOf(answer: Answer): number | undefined {
-  return answer.type === 'Rlerror' || answer.type === 'Rerror' ? answer.ecode : undefined;
+  return isRefusalReply(answer) ? answer.ecode : undefined;
 }
 
 export function isError(answer: Answer): boolean {
@@ -30,17 +32,12 @@ export function isRefusal(answer: Answer): boolean {
 const LOCK_WORDS = ['SUCCESS', 'BLOCKED', 'ERROR', 'GRACE'];
 const SHOWN = 60;
 
-/** Text of the peer, cut, with JSON's escapes for what could forge a line. */
-export function quote(text: string): string {
-  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text);
-}
-
 const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 /** In 9P2000 an error is words, in .u words and a number; in .L there is no Rerror, but servers send one with a number. */
 function showRerror({ ename, ecode }: Message<'Rerror'>): string {
   if (ename === '') return `Rerror (type 107) ${errnoName(ecode)}`;
-  return ecode === 0 ? `Rerror ${quote(ename)}` : `Rerror ${errnoName(ecode)} ${quote(ename)}`;
+  return ecode === 0 ? `Rerror ${quoteStart(ename, SHOWN)}` : `Rerror ${errnoName(ecode)} ${quoteStart(ename, SHOWN)}`;
 }
 
 export function show(answer: Answer): string {
@@ -54,7 +51,7 @@ export function show(answer: Answer): string {
     case 'Rerror':
       return showRerror(answer);
     case 'Rversion':
-      return `Rversion ${quote(answer.version)}`;
+      return `Rversion ${quoteStart(answer.version, SHOWN)}`;
     case 'Rwalk':
       return `Rwalk of ${plural(answer.qids.length, 'qid')}`;
     case 'Rread':

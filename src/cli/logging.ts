@@ -60,7 +60,7 @@ export function openLog(target: LogTarget): Log {
   const pretty = file === undefined && process.stderr.isTTY ? prettyFactory(PRETTY) : undefined;
   const stream: DestinationStream = {
     write(line) {
-      if (!failed) sink.write(pretty === undefined ? line : pretty(line));
+      if (!failed) sink.write(writable(pretty === undefined ? line : pretty(line)));
     },
   };
   const root = pino({ level, base: { pid: process.pid } }, stream);
@@ -78,6 +78,12 @@ export function openLog(target: LogTarget): Log {
       }
     },
   };
+}
+
+/** With JSON's escapes for what names hold that is not UTF-8 (common/text.ts): a file would take U+FFFD for each of them. */
+function writable(line: string): string {
+  if (line.isWellFormed()) return line;
+  return line.replace(/[\ud800-\udfff]/gu, (each) => `\\u${each.charCodeAt(0).toString(16)}`);
 }
 
 const PRETTY = {

@@ -4,6 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { BEHAVIOURS } from '../server/behaviour.ts';
 import type { CheckFlags } from './check.ts';
 import { checkOptionsHelp } from './checkoptions.ts';
 import { LEVELS, type Level } from './logging.ts';
@@ -62,6 +63,18 @@ const collect = (value: string, before: string[] = []) => [...before, value];
 const PATTERNS = `A pattern is words that a message must have, all of them ('Tread fid=3', 'R* of=Tread'), with * for anything;
 or a /regular expression/ on its line from the name of the message on. A reply also has the fields of its request.`;
 
+const LIKE_OTHERS = `--fids, --append, --fsync and --wstat make it behave like other servers, to try clients on. The
+first value of each is the default.
+  --fids=file           a fid follows its file, whatever becomes of the name
+  --fids=path           a fid is a path, looked up again at every request (go9p, and more so)
+  --fids=path-io        an open fid reads and writes its file, all else goes by the path (diod 1.0, u9fs)
+  --fids=path-unopened  an open fid follows its file, one that is not open is a path (diod 1.1)
+  --append=offset       at the offset of the message (nfs-ganesha, u9fs, go9p)
+  --append=refuse       EIO (p9ufs)
+  --fsync=path          ENOENT where no file has the fid's path any more (u9fs, go9p)
+  --fsync=eisdir        EISDIR for directories (nfs-ganesha)
+  --wstat=all-ones      a Twstat of anything else sets all bits of the mode (plan9port's ramfs)`;
+
 /** `finish` receives the exit code of the sub-command that ran. */
 function program(argv: readonly string[], finish: (code: number) => void): Command {
   const ninefs = new Command('ninefs')
@@ -109,7 +122,12 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .option('--listen <address>', 'tcp!HOST!PORT (port 0: any free one) or unix!/PATH', 'tcp!127.0.0.1!5640')
     .option('--readonly', 'refuse every change')
     .option('--dialects <list>', 'those that are spoken, of 9P2000.L,9P2000.u,9P2000; all of them by default')
+    .option('--fids <kind>', `what a fid means: ${BEHAVIOURS.fids.join(', ')}; see below`)
+    .option('--append <how>', `what is written to append: ${BEHAVIOURS.append.join(', ')}`)
+    .option('--fsync <how>', `what a Tfsync commits: ${BEHAVIOURS.fsync.join(', ')}`)
+    .option('--wstat <how>', `what a Twstat does to a mode that it leaves alone: ${BEHAVIOURS.wstat.join(', ')}`)
     .option('--log <file>', 'append the log to a file')
+    .addHelpText('after', `\n${LIKE_OTHERS}`)
     .action(async (tree: string, flags: ServeFlags) => {
       const { serveCommand } = await import('./serve.ts');
       finish(await serveCommand(tree, { ...flags, ...globals() }));

@@ -2,7 +2,7 @@
 // Everything that can be judged without the server is judged in the process that the user started, before a daemon is.
 
 import { resolve } from 'node:path';
-import { readMaps } from '../bridge/owners.ts';
+import { readMaps } from '../bridge/owners/owners.ts';
 import {
   checkSettings,
   completeSettings,

@@ -2,7 +2,7 @@
 // The names are those of mount(8) and v9fs; what concerns only mount(8) or systemd is accepted and ignored, as mount(8)
 // ignores it. How a list is read, and what is said of a wrong one, is optionlist.ts.
 
-import type { NoMap } from '../bridge/ids.ts';
+import type { NoMap } from '../bridge/owners/ids.ts';
 import {
   type AccessMode,
   type CacheMode,

@@ -6,11 +6,14 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ConfigError } from '../common/errors.ts';
 import {
+  BEHAVIOURS,
+  type BehaviourOptions,
   DIALECT_NAMES,
   type DialectName,
   faultsTree,
   hostTree,
   memoryTree,
+  oneOf,
   serve,
   type Tree,
 } from '../server/server.ts';
@@ -23,6 +26,10 @@ export interface ServeFlags {
   listen: string;
   readonly?: true;
   dialects?: string;
+  fids?: string;
+  append?: string;
+  fsync?: string;
+  wstat?: string;
   log?: string;
   loglevel?: Level;
 }
@@ -70,16 +77,26 @@ function dialectsIn(list: string): DialectName[] {
   });
 }
 
+function behaviourIn({ fids, append, fsync, wstat }: ServeFlags): BehaviourOptions {
+  return {
+    fids: oneOf('--fids', BEHAVIOURS.fids, fids),
+    append: oneOf('--append', BEHAVIOURS.append, append),
+    fsync: oneOf('--fsync', BEHAVIOURS.fsync, fsync),
+    wstat: oneOf('--wstat', BEHAVIOURS.wstat, wstat),
+  };
+}
+
 /** Settles with the exit code when a signal has ended the server. */
 export async function serveCommand(text: string, flags: ServeFlags): Promise<number> {
   const address = parseAddress(flags.listen, SERVE_PORT);
   const dialects = flags.dialects === undefined ? DIALECT_NAMES : dialectsIn(flags.dialects);
+  const behaviour = behaviourIn(flags);
   const tree = treeOf(text, flags.readonly === true);
   const log = openLog({ level: flags.loglevel ?? 'info', ...(flags.log === undefined ? {} : { file: flags.log }) });
   const ending = untilSignal();
   try {
     if (address.kind === 'unix') await clearSocket(address.path);
-    const server = await serve({ address, tree, dialects, logger: log.child('server') });
+    const server = await serve({ address, tree, dialects, ...behaviour, logger: log.child('server') });
     warnWhenOpen(address, 'can use the tree');
     process.stdout.write(`listening on ${formatAddress(server.address)}\n`);
     const signal = await ending;

@@ -3,6 +3,7 @@
 
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
+import { byteLength } from '../common/text.ts';
 import type { Codec, Frame } from '../wire/p9/codec.ts';
 import type { Request } from './request.ts';
 
@@ -10,23 +11,29 @@ const MAX_STRING = 0xffff;
 
 /** A string, or one in a list or a stat. */
 function isTooLong(value: unknown): boolean {
-  if (typeof value === 'string') return Buffer.byteLength(value) > MAX_STRING;
+  if (typeof value === 'string') return byteLength(value) > MAX_STRING;
   return typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)
     ? Object.values(value).some(isTooLong)
     : false;
 }
 
+/** The errno of what the codec threw. */
+function reasonOf(error: unknown, body: object): number {
+  if (isTooLong(body)) return errno.ENAMETOOLONG;
+  return error instanceof ErrnoError ? error.errno : errno.EINVAL;
+}
+
 /**
  * Throws ErrnoError: ENAMETOOLONG where a name is longer than the format allows or makes the message longer than msize,
- * EMSGSIZE where a payload does, EINVAL where a number does not fit its field.
+ * EMSGSIZE where a payload does, EILSEQ for a name that has no bytes (common/text.ts), EINVAL where a number does not fit its
+ * field.
  */
 export function encodeRequest(codec: Codec, msize: number, { name, body }: Request, tag: number): Frame {
   let frame: Frame;
   try {
     frame = codec.encode(name, tag, body);
   } catch (error) {
-    const long = isTooLong(body);
-    throw new ErrnoError(long ? errno.ENAMETOOLONG : errno.EINVAL, `${name}: ${(error as Error).message}`);
+    throw new ErrnoError(reasonOf(error, body), `${name}: ${(error as Error).message}`);
   }
   const size = frame.head.length + (frame.payload?.length ?? 0);
   if (size <= msize) return frame;

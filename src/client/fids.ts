@@ -19,6 +19,8 @@ export type FidState = 'reserved' | 'live' | 'closing' | 'ending' | 'gone';
 
 export class Fid {
   readonly number: FidNumber;
+  /** Of the connection that it belongs to: on a later one the number is another fid's. */
+  readonly generation: number;
   state: FidState = 'reserved';
   /** Requests on their way that name it. */
   uses = 0;
@@ -26,10 +28,14 @@ export class Fid {
   /** Largest atomic transfer in bytes as the server said at open; 0: only msize limits it. */
   iounit = 0;
 
-  constructor(number: FidNumber) {
+  constructor(number: FidNumber, generation: number) {
     this.number = number;
+    this.generation = generation;
   }
 }
+
+/** Of the last table of fids that was made: no two connections have the same. */
+let lastGeneration = 0;
 
 export interface FidStats {
   /** Known to the server and owned by somebody. */
@@ -39,6 +45,8 @@ export interface FidStats {
 }
 
 export class Fids {
+  /** Of the connection whose fids these are. A fid of another generation is never named on it, nor clunked. */
+  readonly generation = ++lastGeneration;
   /** Numbers are reused before new ones are taken: some servers have a table of a thousand and no more (nfs-ganesha). */
   readonly #free: number[] = [];
   /** Numbers whose clunk was refused, not as one of no fid: the server may have them still, against clunk(9P). */
@@ -65,7 +73,7 @@ export class Fids {
     const number = this.#free.pop() ?? this.#next++;
     if (number >= NOFID) throw new Error('all fids are in use');
     this.#inUse++;
-    return new Fid(number as FidNumber);
+    return new Fid(number as FidNumber, this.generation);
   }
 
   /** The server has answered that the fid exists. */
@@ -95,9 +103,10 @@ export class Fids {
     this.#leave(fid);
   }
 
-  /** A request is to name them. Throws EBADF, with none of them held, for one that is on its way out. */
+  /** A request is to name them. Throws EBADF, with none of them held, for one on its way out, or another connection's. */
   hold(fids: readonly Fid[]): void {
-    for (const { state, number } of fids) {
+    for (const { state, number, generation } of fids) {
+      if (generation !== this.generation) throw new ErrnoError(errno.EBADF, `fid ${number} of another connection`);
       if (state === 'ending' || state === 'gone') throw new ErrnoError(errno.EBADF, `fid ${number}`);
     }
     for (const fid of fids) fid.uses++;
@@ -125,7 +134,8 @@ export class Fids {
 
   /** The owner is done with it: Tclunk leaves now, or when the last request that names it is over. */
   close(fid: Fid): void {
-    if (!this.#retire(fid)) return;
+    // what belongs to a connection that has ended has ended with it
+    if (fid.generation !== this.generation || !this.#retire(fid)) return;
     if (fid.uses === 0) this.#send(fid);
   }
 

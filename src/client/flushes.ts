@@ -9,6 +9,7 @@ import { errno } from '../common/errno.ts';
 import { CancelledError, ProtocolError } from '../common/errors.ts';
 import type { IdPool } from '../common/idpool.ts';
 import type { Message } from '../wire/p9/messages.ts';
+import { isRefusal } from '../wire/p9/traits.ts';
 import type { RequestOptions } from './limits.ts';
 import { Quarantine } from './quarantine.ts';
 import { hasSideEffects, type Request } from './request.ts';
@@ -188,7 +189,7 @@ export class Flushes {
   /** What came for the flush tag of `request`; the request is then over. */
   reply(request: Request, type: number, message: Message): void {
     const { tag } = message;
-    if (message.type === 'Rlerror' || message.type === 'Rerror') {
+    if (isRefusal(message)) {
       // flush(9P) knows no such answer; all that it can mean is that there is nothing to flush any more
       this.#wire.logger.warn(
         { tag, oldtag: request.tag, errno: message.ecode },

@@ -18,8 +18,8 @@
 // The caller's promise settles once; `over` is later or at the same time, and frees tag, fids and receive buffer.
 
 import type { AbortSignalLike } from '../common/abort.ts';
-import { OMODE, OPEN } from '../wire/p9/constants.ts';
 import type { Body, Message, RequestName } from '../wire/p9/messages.ts';
+import { effectOf, type Traits, traitsOf } from '../wire/p9/traits.ts';
 import type { Fid } from './fids.ts';
 
 export type RequestState = 'queued' | 'sent' | 'flushing' | 'answered' | 'abandoned' | 'over';
@@ -48,6 +48,7 @@ export interface CallOptions {
 
 export class Request<N extends RequestName = RequestName> {
   readonly name: N;
+  readonly traits: Traits;
   readonly body: Body<N>;
   readonly options: CallOptions;
   state: RequestState = 'queued';
@@ -74,6 +75,7 @@ export class Request<N extends RequestName = RequestName> {
     reject: (error: Error) => void,
   ) {
     this.name = name;
+    this.traits = traitsOf(name);
     this.body = body;
     this.options = options;
     this.resolve = resolve;
@@ -88,30 +90,7 @@ export class Request<N extends RequestName = RequestName> {
   }
 }
 
-/** Never flushed: "as though never sent" would leave the fid alive, and Tversion is alone on the wire. */
-const UNFLUSHABLE: ReadonlySet<RequestName> = new Set<RequestName>(['Tversion', 'Tclunk', 'Tremove', 'Tflush']);
-
-export function isFlushable(name: RequestName): boolean {
-  return !UNFLUSHABLE.has(name);
-}
-
-const HARMLESS: ReadonlySet<RequestName> = new Set<RequestName>([
-  'Tread',
-  'Tgetattr',
-  'Tstat',
-  'Twalk',
-  'Treaddir',
-  'Treadlink',
-  'Tstatfs',
-  'Tfsync',
-  'Tgetlock',
-  'Txattrwalk',
-  'Tattach',
-]);
-
-/** Whether a request may be forgotten by its caller while the server may still carry it out. */
-export function hasSideEffects(request: Request): boolean {
-  if (request.name === 'Tlopen') return ((request.body as Body<'Tlopen'>).flags & (OPEN.TRUNC | OPEN.CREATE)) !== 0;
-  if (request.name === 'Topen') return ((request.body as Body<'Topen'>).mode & (OMODE.TRUNC | OMODE.RCLOSE)) !== 0;
-  return !HARMLESS.has(request.name);
+/** Whether a request may not be forgotten by its caller while the server may still carry it out. */
+export function hasSideEffects({ name, body }: Request): boolean {
+  return effectOf(name, body) !== 'none';
 }

@@ -10,13 +10,15 @@ import { CancelledError, ErrnoError, ProtocolError } from '../common/errors.ts';
 import { IdPool } from '../common/idpool.ts';
 import type { Logger } from '../common/log.ts';
 import { relayed } from '../common/relay.ts';
+import { quote } from '../common/text.ts';
 import type { Codec, Frame } from '../wire/p9/codec.ts';
-import type { Body, Message, ReplyTo, RequestName } from '../wire/p9/messages.ts';
+import type { Body, Message, RefusalName, ReplyTo, RequestName } from '../wire/p9/messages.ts';
+import { isRefusal } from '../wire/p9/traits.ts';
 import { encodeRequest } from './encode.ts';
 import type { Fid, Fids } from './fids.ts';
 import { Flushes, type FlushStats } from './flushes.ts';
 import { MAX_CLUNKS, type RequestOptions } from './limits.ts';
-import { type CallOptions, isFlushable, Request } from './request.ts';
+import { type CallOptions, Request } from './request.ts';
 
 const MAX_ERRNO = 4095;
 /** Characters of an error's words that are kept. */
@@ -37,7 +39,7 @@ export interface RequestStats extends FlushStats {
 export interface Wire {
   readonly codec: Codec;
   /** The errno of an error reply, or a number that is none. */
-  errnoOf(reply: Message<'Rlerror'> | Message<'Rerror'>): number;
+  errnoOf(reply: Message<RefusalName>): number;
   /** Bytes; a longer message is refused, not sent. */
   readonly msize: number;
   /** False: above the mark; Requests.drained() is called when it is empty. */
@@ -96,7 +98,7 @@ export class Requests {
     return new Promise<Message>((resolve, reject) => {
       const request = new Request<N>(name, body, options, resolve, reject) as unknown as Request;
       const signal = options.signal && relayed(options.signal);
-      const flushable = isFlushable(name);
+      const { flushable, releases } = request.traits;
       const early = signal?.aborted === true;
       const refusal = this.#ended ?? (early && flushable ? new CancelledError(name) : this.#hold(options.fids));
       if (refusal !== undefined) {
@@ -112,7 +114,7 @@ export class Requests {
         signal.addEventListener('abort', request.onAbort);
       }
       if (early) this.#flushes.limit(request);
-      if (name === 'Tclunk') this.#clunkQueue.push(request);
+      if (releases) this.#clunkQueue.push(request);
       else this.#queue.push(request);
       this.#pump();
     }) as Promise<Message<ReplyTo<N>>>;
@@ -193,7 +195,7 @@ export class Requests {
     const before = performance.now() - this.#options.timeout;
     for (const request of this.#byTag.values()) {
       if (request.state === 'sent' && request.sentAt < before && request.tag < this.#options.tagWindow) {
-        if (isFlushable(request.name)) this.#abort(request, errno.ETIMEDOUT);
+        if (request.traits.flushable) this.#abort(request, errno.ETIMEDOUT);
         else {
           this.#wire.fail(new ProtocolError(`the server did not answer a ${request.name} in time`));
           return;
@@ -211,7 +213,7 @@ export class Requests {
       this.#flushes.unknown(type, tag);
       return undefined;
     }
-    if (this.#wire.codec.number(request.name) + 1 !== type) {
+    if (request.traits.number + 1 !== type) {
       throw new ProtocolError(`a reply of type ${type} to ${request.name} tag ${tag}`);
     }
     if (request.state === 'abandoned' || request.state === 'answered') {
@@ -244,16 +246,17 @@ export class Requests {
       this.#flushes.reply(flushed, type, message);
       return;
     }
-    const failed = message.type === 'Rlerror' || message.type === 'Rerror';
-    if (!failed && type !== codec.number(request.name) + 1) {
-      throw new ProtocolError(`${message.type} in answer to ${request.name} tag ${tag}`);
+    let refusal: Message<RefusalName> | undefined;
+    if (type !== request.traits.number + 1) {
+      if (!isRefusal(message)) throw new ProtocolError(`${message.type} in answer to ${request.name} tag ${tag}`);
+      refusal = message;
     }
     if (request.state === 'abandoned' || request.state === 'answered') {
       this.#late(request, type);
       return;
     }
-    if (failed) this.#refuse(request, this.#refusal(request, message));
-    else request.resolve(message);
+    if (refusal === undefined) request.resolve(message);
+    else this.#refuse(request, this.#refusal(request, refusal));
     if (request.state !== 'flushing') {
       this.#over(request);
       return;
@@ -263,12 +266,11 @@ export class Requests {
   }
 
   /** The error that a server answered with. A number that is no errno is a bug of the server's, and of this call only. */
-  #refusal({ name, tag }: Request, reply: Message<'Rlerror'> | Message<'Rerror'>): ErrnoError {
+  #refusal({ name, tag }: Request, reply: Message<RefusalName>): ErrnoError {
     const ecode = this.#wire.errnoOf(reply);
     const words = reply.type === 'Rerror' ? reply.ename.slice(0, SHOWN) : '';
-    // JSON's escapes keep control characters out of logs
     if (ecode > 0 && ecode <= MAX_ERRNO) {
-      return new ErrnoError(ecode, words === '' ? name : `${name}: ${JSON.stringify(words)}`);
+      return new ErrnoError(ecode, words === '' ? name : `${name}: ${quote(words)}`);
     }
     this.#wire.logger.warn({ tag, op: name, errno: ecode }, 'an error with a number that is no errno: EPROTO');
     return new ErrnoError(errno.EPROTO, `${name} answered by errno ${ecode}`);

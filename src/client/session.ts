@@ -8,6 +8,7 @@ import { connectSocket } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { VERSION } from '../wire/p9/constants.ts';
 import { Accounts } from './accounts.ts';
+import { Appending } from './append.ts';
 import type { Calls } from './calls.ts';
 import { type Connection, type ConnectionOptions, type ConnectionStats, negotiate } from './connection.ts';
 import type { Dialect } from './dialects/dialect.ts';
@@ -17,6 +18,7 @@ import { DotU } from './dialects/dotu.ts';
 import { Legacy } from './dialects/legacy.ts';
 import { Plan9Calls } from './dialects/plan9-calls.ts';
 import { candidates, type Version } from './dialects/versions.ts';
+import { FidFacts } from './fidfacts.ts';
 import { HungUp } from './version.ts';
 
 export interface SessionOptions extends ConnectionOptions {
@@ -49,16 +51,21 @@ export class Session {
   readonly connection: Connection;
   readonly calls: Calls;
   readonly dialect: Dialect;
-
+  /** What the fids of this connection's server turned out to be. */
+  readonly fidFacts: FidFacts;
+  /** Appends to files, by what the server makes of O_APPEND. */
+  readonly appending: Appending;
   /** Names for numbers and numbers for names, where the dialect needs them. */
   readonly accounts: Accounts;
 
   constructor(connection: Connection, accounts: Accounts = new Accounts()) {
     this.connection = connection;
     this.accounts = accounts;
+    this.fidFacts = new FidFacts(connection.logger);
     const { calls, dialect } = speakers[connection.version](connection, accounts);
     this.calls = calls;
     this.dialect = dialect;
+    this.appending = new Appending(calls, dialect);
   }
 
   get stats(): ConnectionStats {

@@ -8,10 +8,12 @@ import type { AbortSignalLike } from '../common/abort.ts';
 import { errnoName } from '../common/errno.ts';
 import { CancelledError, ConfigError, ConnectionError, ProtocolError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
+import { quoteStart } from '../common/text.ts';
 import type { Transport } from '../transport/transport.ts';
 import { dotlCodec } from '../wire/p9/codec.ts';
 import { MIN_MSIZE, NOTAG, VERSION } from '../wire/p9/constants.ts';
 import type { Message } from '../wire/p9/messages.ts';
+import { isRefusal } from '../wire/p9/traits.ts';
 import type { Version } from './dialects/versions.ts';
 
 /** Who gets the frames of a transport: the negotiation first, then the connection. */
@@ -139,18 +141,13 @@ function unaskedFor(fail: (error: Error) => void): Frames {
 /** The error of a peer whose first bytes were no frame: in its own words where they are text ("HTTP/1.1 400 ..."). */
 function notOurs(peer: string, error: Error, opening: Buffer): ProtocolError {
   const words = /^[\x20-\x7e]{4,}/.exec(opening.toString('latin1'))?.[0];
-  const what = words === undefined ? error.message : `the answer is not 9P, it begins with ${quote(words)}`;
+  const what = words === undefined ? error.message : `the answer is not 9P, it begins with ${quoteStart(words, SHOWN)}`;
   return new ProtocolError(`${peer}: ${what}; ${HINT}`, { cause: error });
-}
-
-/** Text of a peer as part of one line: JSON's escapes keep control characters out of it. */
-function quote(text: string): string {
-  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text);
 }
 
 /** The version that a reply names; undefined for an error. */
 function offerOf(peer: string, reply: Message): string | undefined {
-  if (reply.type === 'Rlerror' || reply.type === 'Rerror') return undefined;
+  if (isRefusal(reply)) return undefined;
   if (reply.type !== 'Rversion') throw new ProtocolError(`${peer}: ${reply.type} in answer to Tversion; ${HINT}`);
   if (reply.tag !== NOTAG) throw new ProtocolError(`${peer}: Rversion with tag ${reply.tag}, not NOTAG`);
   return reply.version;
@@ -158,9 +155,9 @@ function offerOf(peer: string, reply: Message): string | undefined {
 
 /** What the server does instead of agreeing, as the end of a sentence. */
 function refusalOf(version: Version, reply: Message): string {
-  if (reply.type === 'Rlerror' || reply.type === 'Rerror') return `refuses ${version} (${errnoName(reply.ecode)})`;
+  if (isRefusal(reply)) return `refuses ${version} (${errnoName(reply.ecode)})`;
   if (reply.type !== 'Rversion' || reply.version === VERSION.unknown) return `does not know ${version}`;
-  return `offers ${quote(reply.version)} instead of ${version}`;
+  return `offers ${quoteStart(reply.version, SHOWN)} instead of ${version}`;
 }
 
 /** Checks the msize that the server chose. */

@@ -1,8 +1,8 @@
-// Reads little-endian values and counted strings from a byte range, with a sticky fault: a read past the end, a
-// string that is not UTF-8 or holds NUL, sets `fault` and yields zeros, so that a decoder checks once, at the end.
+// Reads little-endian values and counted strings from a byte range, with a sticky fault: a read past the end, or a
+// string that holds NUL, sets `fault` and yields zeros, so that a decoder checks once, at the end.
 // Never allocates by a count it has read.
 
-import { isUtf8 } from 'node:buffer';
+import { decodeText } from './text.ts';
 
 const TWO32 = 0x1_0000_0000;
 const MAX_HIGH = 0x1f_ffff;
@@ -102,13 +102,13 @@ export class Cursor {
     return at < 0 ? EMPTY : this.bytes.subarray(at, at + count);
   }
 
-  /** UTF-8 text of `count` bytes; faults on bytes that are not UTF-8 and on NUL. */
+  /** Text of `count` bytes, whatever they are (text.ts); faults on NUL. */
   text(count: number): string {
     const at = this.#take(count);
     return at < 0 ? '' : this.#decode(at, at + count);
   }
 
-  /** u16 count, then that much UTF-8 (intro(9P)). */
+  /** u16 count, then so many bytes of text (intro(9P)). */
   string(): string {
     return this.text(this.u16());
   }
@@ -136,9 +136,8 @@ export class Cursor {
       }
       if (byte >= 0x80) {
         const rest = bytes.subarray(from, to);
-        if (rest.includes(0)) this.fail(`NUL in the string at ${from}`);
-        else if (!isUtf8(rest)) this.fail(`string at ${from} is not UTF-8`);
-        else return rest.toString('utf8');
+        if (!rest.includes(0)) return decodeText(rest);
+        this.fail(`NUL in the string at ${from}`);
         return '';
       }
     }

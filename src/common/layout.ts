@@ -4,6 +4,7 @@
 // so that no payload is copied.
 
 import type { Cursor } from './cursor.ts';
+import { byteLength, quote } from './text.ts';
 import { unrollRead, unrollWrite } from './unroll.ts';
 import type { Writer } from './writer.ts';
 
@@ -36,10 +37,10 @@ export const bits8: FieldType<number> = { ...u8, show: bits.show };
 /** u32 that old peers leave out at the end of the message; then 0. */
 export const lateU32: FieldType<number> = { ...u32, read: (c) => (c.left === 0 ? 0 : c.u32()) };
 export const string: FieldType<string> = {
-  size: (v) => 2 + Buffer.byteLength(v, 'utf8'),
+  size: (v) => 2 + byteLength(v),
   write: (w, v) => w.string(v),
   read: (c) => c.string(),
-  show: (v) => JSON.stringify(v),
+  show: quote,
 };
 
 /** A field that a message has in other dialects: no bytes stand for it, and reading it gives `value`. */

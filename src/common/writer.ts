@@ -2,6 +2,7 @@
 // throws RangeError). A length that is only known at the end is back-filled with setU32.
 
 import { asBuffer } from './cursor.ts';
+import { byteLength, writeText } from './text.ts';
 
 /** Up to so many characters a string is written in a loop. */
 const SHORT = 32;
@@ -76,7 +77,7 @@ export class Writer {
     this.at += bytes.length;
   }
 
-  /** u16 count, then UTF-8 (intro(9P)). */
+  /** u16 count, then text (intro(9P)). Throws ErrnoError EILSEQ for a string that has no bytes (text.ts). */
   string(text: string): void {
     const { bytes } = this;
     const from = this.at + 2;
@@ -91,9 +92,9 @@ export class Writer {
       }
     }
     if (length < count) {
-      length = Buffer.byteLength(text, 'utf8');
+      length = byteLength(text);
       if (length > 0xffff || from + length > bytes.length) throw new RangeError(`string of ${length} bytes`);
-      bytes.write(text, from, length, 'utf8');
+      writeText(text, bytes, from, length);
     }
     bytes.writeUInt16LE(length, this.at);
     this.at = from + length;

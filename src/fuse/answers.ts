@@ -7,7 +7,7 @@ import { ConnectionError, ErrnoError, ProtocolError } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts';
 import { formatReply } from '../wire/fuse/format.ts';
 import { opcodeName } from '../wire/fuse/requests.ts';
-import { NotImplemented } from './dispatch.ts';
+import { NotImplemented } from './opcodes.ts';
 import type { Operations } from './operations.ts';
 import type { ReplyTrace, ReplyWriter } from './reply.ts';
 import { FuseRequest } from './request.ts';

@@ -2,6 +2,7 @@
 // An entry that is refused was not taken: the file system adds it again when the kernel asks from its offset.
 
 import type { NodeId } from '../common/brand.ts';
+import { byteLength } from '../common/text.ts';
 import { Writer } from '../common/writer.ts';
 import { direntPlusSize, direntSize, writeDirent, writeEmptyEntry, writeEntry } from '../wire/fuse/replies.ts';
 import type { DirentPlusSink, DirentSink, Entry } from './operations.ts';
@@ -23,7 +24,7 @@ class Collected {
 
 export class Dirents extends Collected implements DirentSink {
   add(name: string, ino: bigint, type: number, offset: bigint): boolean {
-    const length = Buffer.byteLength(name, 'utf8');
+    const length = byteLength(name);
     if (direntSize(length) > this.writer.left) return false;
     writeDirent(this.writer, ino, offset, type, name, length);
     return true;
@@ -35,11 +36,11 @@ export class DirentsPlus extends Collected implements DirentPlusSink {
   readonly counted: NodeId[] = [];
 
   fits(name: string): boolean {
-    return direntPlusSize(Buffer.byteLength(name, 'utf8')) <= this.writer.left;
+    return direntPlusSize(byteLength(name)) <= this.writer.left;
   }
 
   add(name: string, ino: bigint, type: number, offset: bigint, entry: Entry | undefined): boolean {
-    const length = Buffer.byteLength(name, 'utf8');
+    const length = byteLength(name);
     if (direntPlusSize(length) > this.writer.left) return false;
     // The kernel counts no lookup for these two, so they are given no node id that it could be tempted to keep.
     if (entry === undefined || name === '.' || name === '..') {

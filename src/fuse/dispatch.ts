@@ -1,11 +1,13 @@
-// The table opcode -> what to call, how to answer, what to take back when the kernel did not want the answer.
-// Knows Operations and the kernel's structures; knows no device, no requests in flight, no errors' way to the kernel.
-// An opcode is in `handlers`, in `silent` (no reply exists), or refused; only those that `refusals` names get ENOSYS,
-// because the kernel remembers it and never asks again on this mount.
+// The table of all opcodes: for each, what to call, how to answer, what to take back when the kernel did not want the
+// answer; or that it has no reply; or by which error it is refused, and why.
+// Guarantees: only the rows that say so are refused with ENOSYS, since the kernel remembers it and never asks again on
+// this mount.
+// Knows Operations and the kernel's structures. Must not know the device, nor which requests are in flight.
 
 import type { FileHandle, NodeId } from '../common/brand.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
+import { encodeText } from '../common/text.ts';
 import {
   FSYNC_FDATASYNC,
   fattr,
@@ -27,8 +29,16 @@ import {
   writeOut,
 } from '../wire/fuse/replies.ts';
 import { type Body, requests } from '../wire/fuse/requests.ts';
-import type { Struct } from '../wire/fuse/structs.ts';
 import { Dirents, DirentsPlus } from './dirents.ts';
+import {
+  type AnyHandler,
+  type Incoming,
+  NotImplemented,
+  type OpcodeRow,
+  type Opcodes,
+  on,
+  refused,
+} from './opcodes.ts';
 import type {
   AttrReply,
   Awaitable,
@@ -37,46 +47,19 @@ import type {
   NegativeEntry,
   Operations,
   ReadReply,
-  RequestContext,
   SetAttr,
 } from './operations.ts';
 import type { ReplyWriter } from './reply.ts';
-
-/** A request as the handlers see it. */
-export interface Incoming extends RequestContext {
-  readonly opcode: number;
-  readonly nodeid: NodeId;
-}
-
-export interface Handler<A, T> {
-  readonly name: OpcodeName;
-  readonly body: Struct<A>;
-  run(ops: Operations, at: Incoming, args: A): Awaitable<T>;
-  /** Writes the body of the successful reply; what it throws is answered instead. */
-  reply(out: ReplyWriter, value: T, args: A): void;
-  /** The reply did not reach the kernel: undoes what the kernel would have had to undo. */
-  undo?(ops: Operations, at: Incoming, value: T): Awaitable<void>;
-  /** The payload has been written, or will not be. */
-  release?(value: T): void;
-  /** For the interrupt policy. */
-  mayBlock?(ops: Operations, at: Incoming, args: A): boolean;
-}
-
-/** A handler whose types are its own business. */
-export type AnyHandler = Handler<unknown, unknown>;
-
-type Parts<N extends OpcodeName, T> = Omit<Handler<Body<N>, T>, 'name' | 'body'>;
-
-function on<N extends OpcodeName, T>(name: N, parts: Parts<N, T>): AnyHandler {
-  return { name, body: requests[name], ...parts } as AnyHandler;
-}
 
 const nothing = (): void => {};
 const handle = (fh: number): FileHandle => fh as FileHandle;
 const node = (nodeid: number): NodeId => nodeid as NodeId;
 const EMPTY = new Uint8Array(0);
 
-/** 64-bit numbers are read saturated at 2^53-1. No server of ours has files that long; an offset is never silently changed. */
+/**
+ * 64-bit numbers are read saturated at 2^53-1. No server of ours has files that long; an offset is never silently
+ * changed.
+ */
 function fits(offset: number, size: number): boolean {
   return offset + size <= Number.MAX_SAFE_INTEGER;
 }
@@ -103,15 +86,13 @@ function answerBytes(out: ReplyWriter, value: Uint8Array, { size }: { size: numb
   else out.payload(value);
 }
 
-/** A method that the file system does not have: the kernel is told so once, and answers EOPNOTSUPP by itself from then on. */
+/**
+ * A method that the file system does not have: the kernel is told so once, and answers EOPNOTSUPP by itself from then
+ * on.
+ */
 function optional<T>(method: T | undefined): T {
   if (method === undefined) throw new NotImplemented();
   return method;
-}
-
-/** Becomes ENOSYS, which an ErrnoError never does (errno.ts, clampErrno). */
-export class NotImplemented extends Error {
-  override readonly name = 'NotImplemented';
 }
 
 function setAttrOf(args: Body<'SETATTR'>): SetAttr {
@@ -147,43 +128,46 @@ function forgetAll(ops: Operations, nodeids: readonly NodeId[]): void {
   for (const nodeid of nodeids) ops.forget(nodeid, 1);
 }
 
-const table: AnyHandler[] = [
-  on('LOOKUP', { ...entryReply, run: (ops, at, { name }) => ops.lookup(at, at.nodeid, name) }),
-  on('GETATTR', {
+const table: Opcodes = {
+  LOOKUP: on('LOOKUP', { ...entryReply, run: (ops, at, { name }) => ops.lookup(at, at.nodeid, name) }),
+  GETATTR: on('GETATTR', {
     // The kernel asks when its copy has expired or may not be used, so an answer from another cache would be wrong.
     run: (ops, at, args) =>
       ops.getattr(at, at.nodeid, args.getattrFlags & GETATTR_FH ? handle(args.fh) : undefined, true),
     reply: answerAttr,
   }),
-  on('SETATTR', { run: (ops, at, args) => ops.setattr(at, at.nodeid, setAttrOf(args)), reply: answerAttr }),
-  on('READLINK', {
+  SETATTR: on('SETATTR', { run: (ops, at, args) => ops.setattr(at, at.nodeid, setAttrOf(args)), reply: answerAttr }),
+  READLINK: on('READLINK', {
     run: (ops, at) => ops.readlink(at, at.nodeid),
-    reply: (out, target) => out.payload(Buffer.from(target, 'utf8')),
+    reply: (out, target) => out.payload(encodeText(target)),
   }),
-  on('SYMLINK', { ...entryReply, run: (ops, at, args) => ops.symlink(at, at.nodeid, args.name, args.target) }),
-  on('MKNOD', {
+  SYMLINK: on('SYMLINK', { ...entryReply, run: (ops, at, args) => ops.symlink(at, at.nodeid, args.name, args.target) }),
+  MKNOD: on('MKNOD', {
     ...entryReply,
     run: (ops, at, args) => ops.mknod(at, at.nodeid, args.name, args.mode, args.rdev, args.umask),
   }),
-  on('MKDIR', { ...entryReply, run: (ops, at, args) => ops.mkdir(at, at.nodeid, args.name, args.mode, args.umask) }),
-  on('UNLINK', { run: (ops, at, { name }) => ops.unlink(at, at.nodeid, name), reply: nothing }),
-  on('RMDIR', { run: (ops, at, { name }) => ops.rmdir(at, at.nodeid, name), reply: nothing }),
-  on('RENAME', {
+  MKDIR: on('MKDIR', {
+    ...entryReply,
+    run: (ops, at, args) => ops.mkdir(at, at.nodeid, args.name, args.mode, args.umask),
+  }),
+  UNLINK: on('UNLINK', { run: (ops, at, { name }) => ops.unlink(at, at.nodeid, name), reply: nothing }),
+  RMDIR: on('RMDIR', { run: (ops, at, { name }) => ops.rmdir(at, at.nodeid, name), reply: nothing }),
+  RENAME: on('RENAME', {
     run: (ops, at, args) => ops.rename(at, at.nodeid, args.name, node(args.newParent), args.newName, 0),
     reply: nothing,
   }),
-  on('RENAME2', {
+  RENAME2: on('RENAME2', {
     run: (ops, at, args) => ops.rename(at, at.nodeid, args.name, node(args.newParent), args.newName, args.flags),
     reply: nothing,
   }),
-  on('LINK', { ...entryReply, run: (ops, at, args) => ops.link(at, node(args.oldNodeid), at.nodeid, args.name) }),
-  on('OPEN', {
+  LINK: on('LINK', { ...entryReply, run: (ops, at, args) => ops.link(at, node(args.oldNodeid), at.nodeid, args.name) }),
+  OPEN: on('OPEN', {
     run: (ops, at, args) => ops.open(at, at.nodeid, args.flags, (args.openFlags & OPEN_KILL_SUIDGID) !== 0),
     reply: (out, value) => writeOpen(out.body, value.fh, value.flags),
     undo: (ops, at, value) => ops.release(at, at.nodeid, value.fh),
     mayBlock: (ops, at) => ops.mayBlock?.(at.nodeid, undefined) ?? false,
   }),
-  on('CREATE', {
+  CREATE: on('CREATE', {
     run: (ops, at, args) =>
       ops.create(
         at,
@@ -203,7 +187,7 @@ const table: AnyHandler[] = [
       ops.forget(value.entry.nodeid, 1);
     },
   }),
-  on<'READ', ReadReply>('READ', {
+  READ: on<'READ', ReadReply>('READ', {
     run: (ops, at, args) =>
       fits(args.offset, args.size)
         ? ops.read(at, at.nodeid, handle(args.fh), args.offset, args.size, args.flags)
@@ -212,7 +196,7 @@ const table: AnyHandler[] = [
     release: (value) => value.release?.(),
     mayBlock: (ops, at, args) => ops.mayBlock?.(at.nodeid, handle(args.fh)) ?? false,
   }),
-  on('WRITE', {
+  WRITE: on('WRITE', {
     run: (ops, at, args) => {
       if (!fits(args.offset, args.data.length)) throw new ErrnoError(errno.EFBIG);
       return ops.write(at, at.nodeid, handle(args.fh), args.offset, args.data, {
@@ -223,27 +207,32 @@ const table: AnyHandler[] = [
       });
     },
     reply: (out, size) => writeOut.write(out.body, { size }),
+    holds: true,
     mayBlock: (ops, at, args) => ops.mayBlock?.(at.nodeid, handle(args.fh)) ?? false,
   }),
-  on('STATFS', {
+  STATFS: on('STATFS', {
     run: (ops, at) => ops.statfs(at, at.nodeid),
     reply: (out, value) => statfsOut.write(out.body, value),
   }),
-  on('RELEASE', { run: (ops, at, args) => ops.release(at, at.nodeid, handle(args.fh)), reply: nothing }),
-  on('FSYNC', {
+  RELEASE: on('RELEASE', {
+    run: (ops, at, args) => ops.release(at, at.nodeid, handle(args.fh)),
+    reply: nothing,
+    givesBack: true,
+  }),
+  FSYNC: on('FSYNC', {
     run: (ops, at, args) => ops.fsync(at, at.nodeid, handle(args.fh), (args.fsyncFlags & FSYNC_FDATASYNC) !== 0),
     reply: nothing,
   }),
-  on('FLUSH', {
+  FLUSH: on('FLUSH', {
     run: (ops, at, args) => ops.closeFlush(at, at.nodeid, handle(args.fh), args.lockOwner),
     reply: nothing,
   }),
-  on('OPENDIR', {
+  OPENDIR: on('OPENDIR', {
     run: (ops, at, args) => ops.opendir(at, at.nodeid, args.flags),
     reply: (out, value) => writeOpen(out.body, value.fh, value.flags),
     undo: (ops, at, value) => ops.releasedir(at, at.nodeid, value.fh),
   }),
-  on('READDIR', {
+  READDIR: on('READDIR', {
     run: (ops, at, args) => {
       const sink = new Dirents(args.size);
       const running = ops.readdir(at, at.nodeid, handle(args.fh), args.offset, args.size, sink);
@@ -251,7 +240,7 @@ const table: AnyHandler[] = [
     },
     reply: (out, sink) => out.payload(sink.bytes),
   }),
-  on('READDIRPLUS', {
+  READDIRPLUS: on('READDIRPLUS', {
     run: (ops, at, args) => {
       const sink = new DirentsPlus(args.size);
       // An error after some entries is the whole answer, so the lookups that those entries counted are taken back.
@@ -269,52 +258,77 @@ const table: AnyHandler[] = [
     reply: (out, sink) => out.payload(sink.bytes),
     undo: (ops, _at, sink) => forgetAll(ops, sink.counted),
   }),
-  on('RELEASEDIR', { run: (ops, at, args) => ops.releasedir(at, at.nodeid, handle(args.fh)), reply: nothing }),
-  on('FSYNCDIR', {
+  RELEASEDIR: on('RELEASEDIR', {
+    run: (ops, at, args) => ops.releasedir(at, at.nodeid, handle(args.fh)),
+    reply: nothing,
+    givesBack: true,
+  }),
+  FSYNCDIR: on('FSYNCDIR', {
     run: (ops, at, args) => ops.fsyncdir(at, at.nodeid, handle(args.fh), (args.fsyncFlags & FSYNC_FDATASYNC) !== 0),
     reply: nothing,
   }),
-  on('ACCESS', { run: (ops, at, { mask }) => ops.access(at, at.nodeid, mask), reply: nothing }),
-  on('GETXATTR', {
+  ACCESS: on('ACCESS', { run: (ops, at, { mask }) => ops.access(at, at.nodeid, mask), reply: nothing }),
+  GETXATTR: on('GETXATTR', {
     run: (ops, at, { name }) => optional(ops.getxattr).call(ops, at, at.nodeid, name),
     reply: answerBytes,
   }),
-  on('LISTXATTR', { run: (ops, at) => optional(ops.listxattr).call(ops, at, at.nodeid), reply: answerBytes }),
-  on('SETXATTR', {
+  LISTXATTR: on('LISTXATTR', {
+    run: (ops, at) => optional(ops.listxattr).call(ops, at, at.nodeid),
+    reply: answerBytes,
+  }),
+  SETXATTR: on('SETXATTR', {
     // The value is copied: the buffer that it lies in is read into again as soon as this returns.
     run: (ops, at, args) =>
       optional(ops.setxattr).call(ops, at, at.nodeid, args.name, Buffer.from(args.value), args.flags, args.killSgid),
     reply: nothing,
   }),
-  on('REMOVEXATTR', {
+  REMOVEXATTR: on('REMOVEXATTR', {
     run: (ops, at, { name }) => optional(ops.removexattr).call(ops, at, at.nodeid, name),
     reply: nothing,
   }),
-  on('GETLK', {
+  GETLK: on('GETLK', {
     run: (ops, at, args) => optional(ops.getlk).call(ops, at, at.nodeid, handle(args.fh), args.owner, lockOf(args)),
     reply: (out, lock) => lockOut.write(out.body, lock),
   }),
-  on('SETLK', { run: setLock(false), reply: nothing }),
-  on('SETLKW', { run: setLock(true), reply: nothing, mayBlock: () => true }),
+  SETLK: on('SETLK', { run: setLock(false), reply: nothing }),
+  SETLKW: on('SETLKW', { run: setLock(true), reply: nothing, mayBlock: () => true }),
   // Sent only for block-device mounts; nothing is left to do, but an answer is due.
-  on('DESTROY', { run: nothing, reply: nothing }),
-];
-
-export const handlers: readonly (AnyHandler | undefined)[] = table.reduce<(AnyHandler | undefined)[]>((all, entry) => {
-  all[opcode[entry.name]] = entry;
-  return all;
-}, new Array(64).fill(undefined));
-
-/** Refused on purpose. ENOSYS here buys that the kernel stops asking and does the right thing alone. */
-export const refusals: Partial<Record<OpcodeName, { errno: number; why: string }>> = {
-  LSEEK: { errno: errno.ENOSYS, why: 'the kernel then seeks by the size it knows: data everywhere, a hole at the end' },
-  FALLOCATE: { errno: errno.ENOSYS, why: 'EOPNOTSUPP to the caller; 9P cannot allocate' },
-  COPY_FILE_RANGE: { errno: errno.ENOSYS, why: 'the kernel copies through the page cache instead' },
-  COPY_FILE_RANGE_64: { errno: errno.ENOSYS, why: 'the same' },
-  BMAP: { errno: errno.ENOSYS, why: 'only for file systems on a block device' },
-  POLL: { errno: errno.ENOSYS, why: 'files are then always ready, as regular ones are' },
-  SYNCFS: { errno: errno.ENOSYS, why: 'each file is synced by FSYNC; the kernel then skips this' },
-  TMPFILE: { errno: errno.ENOSYS, why: 'EOPNOTSUPP to the caller, which then makes a named file' },
-  STATX: { errno: errno.ENOSYS, why: 'the kernel falls back to GETATTR' },
-  IOCTL: { errno: errno.ENOTTY, why: 'what every program expects of a file without this ioctl' },
+  DESTROY: on('DESTROY', { run: nothing, reply: nothing }),
+  INIT: { kind: 'init', errno: errno.EOPNOTSUPP, why: 'the mount has begun already' },
+  FORGET: { kind: 'forget', each: (nodeid, cursor, forget) => forget(nodeid, requests.FORGET.read(cursor).nlookup) },
+  BATCH_FORGET: {
+    kind: 'forget',
+    each: (_, cursor, forget) => {
+      for (const { nodeid, nlookup } of requests.BATCH_FORGET.read(cursor).list) forget(nodeid, nlookup);
+    },
+  },
+  INTERRUPT: { kind: 'interrupt', target: (cursor) => requests.INTERRUPT.read(cursor).target },
+  // It answers NOTIFY_RETRIEVE, which is never sent.
+  NOTIFY_REPLY: { kind: 'reply' },
+  LSEEK: refused(errno.ENOSYS, 'the kernel then seeks by the size it knows: data everywhere, a hole at the end'),
+  FALLOCATE: refused(errno.ENOSYS, '9P cannot allocate; the kernel tells its callers EOPNOTSUPP'),
+  COPY_FILE_RANGE: refused(errno.ENOSYS, 'the kernel copies through the page cache instead'),
+  COPY_FILE_RANGE_64: refused(errno.ENOSYS, 'the kernel copies through the page cache instead'),
+  BMAP: refused(errno.ENOSYS, 'only a file system on a block device has blocks to tell of'),
+  POLL: refused(errno.ENOSYS, 'files are then always ready, as regular ones are'),
+  SYNCFS: refused(errno.ENOSYS, 'each file is synced by FSYNC'),
+  TMPFILE: refused(errno.ENOSYS, '9P makes no file without a name; the kernel tells its callers EOPNOTSUPP'),
+  STATX: refused(errno.ENOSYS, 'the kernel asks by GETATTR instead'),
+  IOCTL: refused(errno.ENOTTY, 'that is what programs expect of a file that has no such ioctl'),
+  SETUPMAPPING: refused(errno.EOPNOTSUPP, 'there is no memory to share: DAX is not agreed upon'),
+  REMOVEMAPPING: refused(errno.EOPNOTSUPP, 'there is no memory to share: DAX is not agreed upon'),
 };
+
+const unknown: OpcodeRow = refused(errno.EOPNOTSUPP, 'this driver does not know the opcode');
+const rows: (OpcodeRow | undefined)[] = new Array(64).fill(undefined);
+for (const name of Object.keys(table) as OpcodeName[]) rows[opcode[name]] = table[name];
+
+/** What is done about a message with this opcode, whatever the kernel has sent. */
+export function rowOf(number: number): OpcodeRow {
+  return rows[number] ?? unknown;
+}
+
+/** The requests of the file system by opcode. */
+export const handlers: readonly (AnyHandler | undefined)[] = rows.map((row) =>
+  row?.kind === 'request' ? row : undefined,
+);

@@ -8,6 +8,7 @@ import { write } from 'node:fs';
 import type { NodeId } from '../common/brand.ts';
 import { errno, errnoOf } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
+import { byteLength } from '../common/text.ts';
 import { Writer } from '../common/writer.ts';
 import { EXPIRE_ONLY, notify, OUT_HEADER } from '../wire/fuse/constants.ts';
 import { notifyDelete, notifyInvalEntry, notifyInvalInode, writeOutHeader } from '../wire/fuse/replies.ts';
@@ -49,13 +50,13 @@ export class Notifier {
 
   /** Drops a name; `expire` (HAS_EXPIRE_ONLY) only lets it be asked for again, and spares what is mounted below it. */
   invalEntry(parent: NodeId, name: string, expire = false): Promise<boolean> {
-    const namelen = Buffer.byteLength(name, 'utf8');
+    const namelen = byteLength(name);
     return this.#send(notify.INVAL_ENTRY, notifyInvalEntry, { parent, namelen, flags: expire ? EXPIRE_ONLY : 0, name });
   }
 
   /** A name is gone: like invalEntry, and watchers are told of the deletion. */
   deleted(parent: NodeId, child: NodeId, name: string): Promise<boolean> {
-    const namelen = Buffer.byteLength(name, 'utf8');
+    const namelen = byteLength(name);
     return this.#send(notify.DELETE, notifyDelete, { parent, child, namelen, name });
   }
 

@@ -240,6 +240,4 @@ export interface Operations {
   destroy(): Awaitable<void>;
   /** For the interrupt policy: whether this operation on this node may block for ever (a stream file opened direct). */
   mayBlock?(nodeid: NodeId, fh: FileHandle | undefined): boolean;
-  /** For the log at level trace. */
-  nameOf?(nodeid: NodeId): string;
 }

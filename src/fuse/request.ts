@@ -4,8 +4,8 @@
 import { Abort } from '../common/abort.ts';
 import type { NodeId, Unique } from '../common/brand.ts';
 import type { RequestHeader } from '../wire/fuse/requests.ts';
-import type { AnyHandler, Incoming } from './dispatch.ts';
 import type { InterruptReason } from './interrupt.ts';
+import type { AnyHandler, Incoming } from './opcodes.ts';
 
 export class FuseRequest implements Incoming {
   readonly unique: Unique;

@@ -1,28 +1,29 @@
 // Serves one mount: reads requests from the device, hands them to the file system, and answers each exactly once.
-// Guarantees: no ENOSYS by accident; a method that returns a plain value is answered in the same tick; the device is read
-// on whatever is pending, so that INTERRUPT and FORGET always come through; when the mount ends, however it does, what is in
-// flight is aborted, waited for within a bound, and the file system's destroy() is called once.
+// Guarantees: no ENOSYS by accident; a method that returns a plain value is answered in the same tick; the device is
+// read on whatever is pending, so that INTERRUPT and FORGET always come through; when the mount ends, however it does,
+// what is in flight is aborted, waited for within a bound, and the file system's destroy() is called once.
 // Owns the descriptor. Must not touch the mount: whoever does so on this thread waits for himself.
 
 import { closeSync } from 'node:fs';
 import type { NodeId } from '../common/brand.ts';
 import { Cursor } from '../common/cursor.ts';
 import { deferred } from '../common/deadline.ts';
-import { errno } from '../common/errno.ts';
+import { errno, errnoName } from '../common/errno.ts';
 import { ErrnoError } from '../common/errors.ts';
 import { type Logger, silent } from '../common/log.ts';
-import { MAJOR, MIN_READ_BUFFER, opcode, PAGE, WRITE_HEADER } from '../wire/fuse/constants.ts';
+import { IN_HEADER, MAJOR, MIN_READ_BUFFER, PAGE } from '../wire/fuse/constants.ts';
 import { formatRequest } from '../wire/fuse/format.ts';
 import { initOut } from '../wire/fuse/replies.ts';
-import { opcodeName, type RequestHeader, readHeader, readInit, requests } from '../wire/fuse/requests.ts';
+import { opcodeName, type RequestHeader, readHeader, readInit } from '../wire/fuse/requests.ts';
 import { Answers } from './answers.ts';
-import { handlers, refusals } from './dispatch.ts';
+import { handlers, rowOf } from './dispatch.ts';
 import { type Addon, addon, type PollHandle } from './drivers/addon.ts';
 import { InFlight } from './inflight.ts';
 import { defaults, type FuseSettings, type Negotiated, negotiate, ourMajor } from './init.ts';
 import type { InterruptMode } from './interrupt.ts';
 import { Interrupts } from './interrupts.ts';
 import { Notifier, threadWrite } from './notify.ts';
+import type { OpcodeRow, Refusal } from './opcodes.ts';
 import type { Operations } from './operations.ts';
 import { ReplyWriter } from './reply.ts';
 import { FuseRequest } from './request.ts';
@@ -32,6 +33,8 @@ import { Slabs } from './slabs.ts';
 const BATCH = 64;
 /** WRITE data up to this is copied out of the read buffer, so that the buffer is free at once. */
 const COPIED = 32 * 1024;
+/** So many refused opcodes are remembered at most; the kernel has fewer. */
+const REFUSED = 256;
 /** Room for the largest extended attribute (64 KiB) with its names, however small maxWrite is. */
 const LEAST_SLAB = 128 * 1024;
 
@@ -99,6 +102,8 @@ export class FuseSession {
   readonly #inFlight: InFlight;
   readonly #answers: Answers;
   readonly #stats = { requests: 0, interrupts: 0, forgotten: 0 };
+  /** Opcodes whose refusal has been logged. */
+  readonly #refused = new Set<number>();
   readonly #ready = deferred<Negotiated>();
   readonly #done = deferred<SessionEnd>();
   #state: State = 'new';
@@ -157,7 +162,8 @@ export class FuseSession {
   }
 
   /**
-   * Ends it from our side: aborts what is in flight, refuses what comes, answers everything within drainMs, closes the device.
+   * Ends it from our side: aborts what is in flight, refuses what comes, answers everything within drainMs, closes the
+   * device.
    * A mount that still exists afterwards is dead (ENOTCONN); unmount first, or lazily.
    */
   async stop(): Promise<SessionEnd> {
@@ -209,28 +215,25 @@ export class FuseSession {
 
   #receive(slab: Buffer, count: number): void {
     const cursor = this.#cursor;
-    // A small WRITE is decoded from a copy of its own; a larger one may keep the whole buffer, see below.
-    const isWrite = slab.readUInt32LE(4) === opcode.WRITE;
-    cursor.reset(isWrite && count <= WRITE_HEADER + COPIED ? Buffer.from(slab.subarray(0, count)) : slab, 0, count);
+    const handler = handlers[slab.readUInt32LE(4)];
+    // A small payload is decoded from a copy of its own; a larger one may keep the whole buffer, see below.
+    const holds = handler?.holds === true;
+    const small = holds && count <= IN_HEADER + handler.body.fixed + COPIED;
+    cursor.reset(small ? Buffer.from(slab.subarray(0, count)) : slab, 0, count);
     const header = readHeader(cursor);
     if (this.#tracing) this.#traceRequest(slab.subarray(0, count), header);
     if (cursor.fault !== undefined) {
-      this.#logger.error({ unique: header.unique, op: header.opcode }, `malformed request: ${cursor.fault}`);
-      this.#answers.error(header.unique, header.opcode, errno.EIO);
+      this.#malformed(header, cursor.fault);
       return;
     }
-    if (this.#withoutReply(header, cursor)) return;
+    if (handler === undefined || (this.#state === 'stopping' && handler.givesBack !== true)) {
+      this.#other(rowOf(header.opcode), header, cursor);
+      return;
+    }
     this.#stats.requests++;
-    const handler = handlers[header.opcode];
-    if (handler === undefined || this.#refusing(header.opcode)) {
-      this.#refuse(header, cursor);
-      return;
-    }
     const args = handler.body.read(cursor);
     if (cursor.fault !== undefined) {
-      // The kernel's layouts are ours, so what is left is a name that is not UTF-8, which no 9P server could be asked for.
-      this.#logger.debug({ unique: header.unique, op: handler.name }, cursor.fault);
-      this.#answers.error(header.unique, header.opcode, errno.EILSEQ);
+      this.#malformed(header, cursor.fault);
       return;
     }
     const request = new FuseRequest(header, handler, args, this.#tracing ? performance.now() : 0);
@@ -245,7 +248,7 @@ export class FuseSession {
       this.#fulfilled(request, result);
       return;
     }
-    if (isWrite && cursor.bytes === slab) request.slab = this.#slabs.lend();
+    if (holds && !small) request.slab = this.#slabs.lend();
     this.#inFlight.add(request);
     if (this.#interrupts.overtook(request.unique)) this.#interrupts.arrived(request);
     result.then(
@@ -254,52 +257,55 @@ export class FuseSession {
     );
   }
 
-  /** The messages that have no reply. */
-  #withoutReply(header: RequestHeader, cursor: Cursor): boolean {
-    switch (header.opcode) {
-      case opcode.FORGET:
-        this.#forget(header.nodeid, requests.FORGET.read(cursor).nlookup);
-        return true;
-      case opcode.BATCH_FORGET:
-        for (const { nodeid, nlookup } of requests.BATCH_FORGET.read(cursor).list) this.#forget(nodeid, nlookup);
-        return true;
-      case opcode.INTERRUPT: {
-        const { target } = requests.INTERRUPT.read(cursor);
-        const request = this.#inFlight.get(target);
-        this.#stats.interrupts++;
-        if (request === undefined) this.#interrupts.unknown(target);
-        else this.#interrupts.arrived(request);
-        return true;
-      }
-      case opcode.NOTIFY_REPLY: // answers NOTIFY_RETRIEVE, which is never sent
-        return true;
-      default:
-        return false;
-    }
+  /** The kernel's layouts are ours, so that this is a mistake of one of the two. */
+  #malformed({ unique, opcode: op }: RequestHeader, fault: string): void {
+    this.#logger.error({ unique, op }, `malformed request: ${fault}`);
+    this.#answers.error(unique, op, errno.EIO);
   }
 
-  #forget(nodeid: number, nlookup: number): void {
+  /** A message that asks nothing of the file system, or nothing that is still done. */
+  #other(row: OpcodeRow, header: RequestHeader, cursor: Cursor): void {
+    switch (row.kind) {
+      case 'reply':
+        return;
+      case 'forget':
+        row.each(header.nodeid, cursor, this.#forget);
+        return;
+      case 'interrupt':
+        this.#interrupt(row.target(cursor));
+        return;
+    }
+    this.#stats.requests++;
+    if (row.kind === 'init' && this.#state === 'starting') this.#init(header, cursor);
+    else if (row.kind === 'request' || this.#state === 'stopping') {
+      this.#answers.error(header.unique, header.opcode, errno.EIO);
+    } else this.#refuse(header, row);
+  }
+
+  readonly #forget = (nodeid: number, nlookup: number): void => {
     this.#stats.forgotten += nlookup;
     try {
       this.#ops.forget(nodeid as NodeId, nlookup);
     } catch (error) {
       this.#logger.error({ err: error, nodeid }, 'forget failed');
     }
+  };
+
+  #interrupt(target: number): void {
+    const request = this.#inFlight.get(target);
+    this.#stats.interrupts++;
+    if (request === undefined) this.#interrupts.unknown(target);
+    else this.#interrupts.arrived(request);
   }
 
-  /** While stopping, only what gives something back is still done. */
-  #refusing(number: number): boolean {
-    return this.#state === 'stopping' && number !== opcode.RELEASE && number !== opcode.RELEASEDIR;
-  }
-
-  #refuse(header: RequestHeader, cursor: Cursor): void {
-    if (header.opcode === opcode.INIT && this.#state === 'starting') {
-      this.#init(header, cursor);
-      return;
+  /** The reason is logged once for each opcode: a program may ask a thousand times a second. */
+  #refuse({ unique, opcode }: RequestHeader, refusal: Refusal): void {
+    if (this.#refused.size < REFUSED && !this.#refused.has(opcode)) {
+      this.#refused.add(opcode);
+      const fields = { unique, op: opcodeName(opcode) ?? opcode, errno: errnoName(refusal.errno) };
+      this.#logger.debug(fields, `refused: ${refusal.why}`);
     }
-    const name = opcodeName(header.opcode);
-    const number = this.#state === 'stopping' ? errno.EIO : (name && refusals[name]?.errno) || errno.EOPNOTSUPP;
-    this.#answers.error(header.unique, header.opcode, number);
+    this.#answers.error(unique, opcode, refusal.errno);
   }
 
   #init(header: RequestHeader, cursor: Cursor): void {

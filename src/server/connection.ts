@@ -11,15 +11,17 @@ import { errno } from '../common/errno.ts';
 import { ErrnoError, ProtocolError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { Transport } from '../transport/transport.ts';
-import { type Codec, dotlCodec } from '../wire/p9/codec.ts';
+import { type Codec, dotlCodec, requestOfAny } from '../wire/p9/codec.ts';
 import { IOHDR, VERSION } from '../wire/p9/constants.ts';
 import { FrameReader } from '../wire/p9/framing.ts';
-import type { Body, Message, ReplyName } from '../wire/p9/messages.ts';
+import type { Body, Message, ReplyName, RequestName } from '../wire/p9/messages.ts';
+import { isRequestType, traitsOf } from '../wire/p9/traits.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { dotl } from './dialects/dotl.ts';
 import { agree } from './dialects/negotiate.ts';
 import { failure } from './failure.ts';
-import { type Fault, fidOf, NO_REPLY, type Wire } from './fault.ts';
+import { NO_REPLY, type Wire } from './fault.ts';
+import { faultFor } from './faultfor.ts';
 import { type FlushCounts, type Request, Requests } from './flush.ts';
 import { Replies, type Terms } from './replies.ts';
 import { Session, type Shared } from './session.ts';
@@ -33,7 +35,6 @@ const SMALLEST_MSIZE = 256;
 const MAX_TAGS = 4096;
 /** Bytes of write payloads whose requests have not ended before the transport is paused. */
 const PAYLOADS_WAITING = 8 * 1024 * 1024;
-const TWRITE = 118;
 
 export interface ConnectionOptions extends Shared {
   readonly dialects: readonly Dialect[];
@@ -128,8 +129,9 @@ export class Connection {
 
   /** Payloads of writes go to pooled memory while there is some, since a fresh megabyte costs more than its copy. */
   #sink(bytes: Buffer, start: number, length: number): Uint8Array {
-    const type = bytes[start + 4];
-    if (type !== TWRITE || this.#state.kind !== 'open') throw new ProtocolError(`message of type ${type} out of turn`);
+    const type = bytes[start + 4]!;
+    if (!isRequestType(type) || this.#state.kind !== 'open')
+      throw new ProtocolError(`message of type ${type} out of turn`);
     this.#incoming = this.#payloads.tryTake(Math.max(length, 1));
     return this.#incoming?.bytes.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
   }
@@ -138,6 +140,12 @@ export class Connection {
     const slab = this.#incoming;
     this.#incoming = undefined;
     const codec = this.#codec;
+    const number = bytes[start + 4]!;
+    const foreign = codec.nameOf(number) === undefined ? requestOfAny(number) : undefined;
+    if (foreign !== undefined) {
+      this.#refuse(foreign, bytes.readUInt16LE(start + 5));
+      return;
+    }
     const message = codec.decode(bytes, start, end, payload);
     if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${codec.format(message)}`);
     if (message.type === 'Tversion') {
@@ -151,9 +159,12 @@ export class Connection {
       requests.flush(message.tag, message.oldtag);
       return;
     }
-    if (session.dialect.handlerOf(message.type) === undefined) throw new ProtocolError(`${message.type} from a client`);
-    const crowded = requests.size >= MAX_TAGS && message.type !== 'Tclunk';
-    const request = requests.begin(message.tag, message.type);
+    const traits = traitsOf(message.type);
+    if (traits === undefined || session.dialect.handlerOf(message.type) === undefined) {
+      throw new ProtocolError(`${message.type} from a client`);
+    }
+    const crowded = requests.size >= MAX_TAGS && !traits.releases;
+    const request = requests.begin(message.tag, traits);
     if (payload !== undefined) this.#hold(request, payload.length, slab);
     if (crowded) {
       requests.run(request);
@@ -165,6 +176,16 @@ export class Connection {
     } else {
       this.#run(session, message, request);
     }
+  }
+
+  /** A request that other dialects have is no mistake in the framing: the client can go on without it. */
+  #refuse(type: RequestName, tag: number): void {
+    if (this.#state.kind !== 'open') throw new ProtocolError(`${type} before a version was agreed`);
+    const { session } = this.#state;
+    if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${type} tag ${tag}, of another dialect`);
+    const request = session.requests.begin(tag, traitsOf(type));
+    session.requests.run(request);
+    this.#fail(session, request, new ErrnoError(errno.EOPNOTSUPP));
   }
 
   /** Counts a payload until its request has ended. */
@@ -256,7 +277,7 @@ export class Connection {
         const { name, body } = refusal(ecode);
         return encode(name, request.tag, body);
       },
-      frame: (body) => encode(`R${request.type.slice(1)}` as ReplyName, request.tag, gathered(body)),
+      frame: (body) => encode(request.traits.reply, request.tag, gathered(body)),
       send: (frame) => void this.#transport.send(frame),
       sendLast: (frame) => void this.#transport.send(frame, undefined, () => this.#transport.close()),
       over: session.requests.over,
@@ -268,12 +289,12 @@ export class Connection {
       this.#finish(session, request, undefined, () => {});
       return;
     }
-    if (request.type === 'Tread' || request.type === 'Treaddir') {
+    if (request.traits.fetches) {
       const result = body as ReadResult;
       if (session.requests.ended) result.release?.();
       this.#finish(session, request, undefined, () => this.#replies.sendData(session, request, result));
     } else {
-      const name = `R${request.type.slice(1)}` as ReplyName;
+      const name = request.traits.reply;
       this.#finish(session, request, undefined, () =>
         this.#replies.send(session, request.tag, { name, body: body as Body<typeof name> }),
       );
@@ -343,13 +364,6 @@ export class Connection {
   get #codec(): Codec {
     return this.#state.kind === 'open' ? this.#state.session.dialect.codec : dotlCodec;
   }
-}
-
-/** The planned misbehaviour of a message; a fid that does not exist is the handler's to refuse. */
-function faultFor(session: Session, message: Message): Fault | undefined {
-  const number = fidOf(message);
-  const fid = number === undefined ? undefined : session.fids.find(number);
-  return fid?.node.faultOf?.(message.type);
 }
 
 /** A reply's body with the pieces of a read in one, and their memory given back. */

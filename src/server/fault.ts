@@ -35,12 +35,3 @@ export interface Act {
 }
 
 export type Fault = (act: Act) => Awaitable<object | typeof NO_REPLY>;
-
-/** Which fid a message is about: the file, or the directory in which a name is made, removed or looked for. */
-export function fidOf(message: Message): number | undefined {
-  if (message.type === 'Tlink') return message.dfid;
-  if ('fid' in message) return message.fid;
-  if ('dfid' in message) return message.dfid;
-  if ('dirfid' in message) return message.dirfid;
-  return 'olddirfid' in message ? message.olddirfid : undefined;
-}

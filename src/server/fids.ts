@@ -7,6 +7,7 @@ import { errno } from '../common/errno.ts';
 import type { Dirent } from '../wire/p9/types.ts';
 import type { Place, Places } from './places.ts';
 import { refuse } from './refuse.ts';
+import type { Route } from './routes.ts';
 import type { OpenFile, TreeNode, User } from './tree.ts';
 import { after, isPromise } from './tree.ts';
 
@@ -24,17 +25,22 @@ export interface Listing {
   ahead: readonly Dirent[];
 }
 
+export interface OpenFid {
+  readonly kind: 'open';
+  /** What reads, writes and the like go to. */
+  readonly file: OpenFile;
+  /** What the tree gave; the same file, unless the server behaves like another (opened.ts). */
+  readonly own: OpenFile;
+  readonly flags: number;
+  /** Of a directory that is read as stats. */
+  readonly listing?: Listing;
+}
+
 export type FidState =
   | { readonly kind: 'walked' }
   /** A Tlopen or Tlcreate is running. */
   | { readonly kind: 'opening' }
-  | {
-      readonly kind: 'open';
-      readonly file: OpenFile;
-      readonly flags: number;
-      /** Of a directory that is read as stats. */
-      readonly listing?: Listing;
-    }
+  | OpenFid
   | { readonly kind: 'xattr read'; readonly value: Uint8Array }
   /** `filled` bytes of `value` have been written; the clunk commits them. */
   | {
@@ -50,8 +56,12 @@ const WALKED: FidState = { kind: 'walked' };
 export class Fid {
   readonly number: number;
   readonly user: User;
+  /** The file to which it was walked, or on which it is open. */
   node: TreeNode;
+  /** Where that stands, of a fid that follows it. */
   place: Place | undefined;
+  /** Of a fid that is a path. With it the fid has a reference to the root of the route. */
+  route: Route | undefined;
   state: FidState;
   /** What is to happen when the file has been closed. */
   atClunk: (() => void | Promise<void>) | undefined;
@@ -61,12 +71,21 @@ export class Fid {
   removed = false;
 
   /** Takes over the references to node and place. */
-  constructor(number: number, user: User, node: TreeNode, place: Place | undefined, state: FidState = WALKED) {
+  constructor(
+    number: number,
+    user: User,
+    node: TreeNode,
+    place: Place | undefined,
+    route: Route | undefined,
+    state: FidState = WALKED,
+  ) {
     this.number = number;
     this.user = user;
     this.node = node;
     this.place = place;
+    this.route = route;
     this.state = state;
+    route?.root.retain();
   }
 }
 
@@ -159,6 +178,7 @@ export class FidTable {
     this.#places.release(fid.place);
     fid.place = undefined;
     fid.node.release();
+    fid.route?.root.release();
   }
 
   /** The end of the session; no request runs any more. */

@@ -13,13 +13,14 @@
 import { Abort, runAll } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
 import { isErrno, ProtocolError } from '../common/errors.ts';
-import type { MessageName } from '../wire/p9/messages.ts';
+import type { RequestName } from '../wire/p9/messages.ts';
+import type { Traits } from '../wire/p9/traits.ts';
 import type { Fid } from './fids.ts';
 
 /** One T-message from its arrival to its reply; also its abort signal. */
 export class Request extends Abort {
   readonly tag: number;
-  readonly type: MessageName;
+  readonly traits: Traits;
   state: 'queued' | 'running' | 'ended' = 'queued';
   /** Tags of the Tflushes that wait for this one. */
   flushes: number[] | undefined;
@@ -28,10 +29,14 @@ export class Request extends Abort {
   /** Gives back what its payload lies in. */
   release: (() => void) | undefined;
 
-  constructor(tag: number, type: MessageName) {
+  constructor(tag: number, traits: Traits) {
     super();
     this.tag = tag;
-    this.type = type;
+    this.traits = traits;
+  }
+
+  get type(): RequestName {
+    return this.traits.name;
   }
 }
 
@@ -80,9 +85,9 @@ export class Requests {
   }
 
   /** Enters a request. The client may not use a tag twice at a time (intro(9P)). */
-  begin(tag: number, type: MessageName): Request {
-    if (this.#byTag.has(tag)) throw new ProtocolError(`${type} tag ${tag}: that tag is outstanding`);
-    const request = new Request(tag, type);
+  begin(tag: number, traits: Traits): Request {
+    if (this.#byTag.has(tag)) throw new ProtocolError(`${traits.name} tag ${tag}: that tag is outstanding`);
+    const request = new Request(tag, traits);
     this.#byTag.set(tag, request);
     return request;
   }

@@ -1,7 +1,9 @@
 // Where each fid's file stands: a directory and a name in it. A node does not know its names (a file may have several),
 // but Trename and Tremove name a file by its fid alone, and a fid keeps meaning the same file after a rename.
-// Guarantees: one Place for a (directory, name) that some fid stands at; a rename through this server moves it under all of
-// them, a removal marks it gone. A change made by others (in a host directory) is not seen: who acts on a place looks again.
+// Fids that are paths have no place, but a route (routes.ts).
+// Guarantees: one Place for a (directory, name) that some fid stands at; a rename through this server moves it under all
+// of them, a removal marks it gone. A change made by others (in a host directory) is not seen: a request that acts on a
+// place looks again.
 
 import type { TreeNode } from './tree.ts';
 

@@ -76,7 +76,7 @@ export class Replies {
       this.send(session, request.tag, session.dialect.refusal(errno.EIO));
       return;
     }
-    const name = request.type === 'Tread' ? 'Rread' : 'Rreaddir';
+    const name = request.traits.reply;
     const { head } = session.dialect.codec.encode(name, request.tag, { data: NOTHING });
     head.writeUInt32LE(head.length + count, 0);
     head.writeUInt32LE(count, head.length - 4);

@@ -7,6 +7,7 @@ import type { Address } from '../transport/address.ts';
 import { type Listener, listenSocket } from '../transport/socket.ts';
 import type { Transport } from '../transport/transport.ts';
 import { DEFAULT_MSIZE } from '../wire/p9/constants.ts';
+import { type BehaviourOptions, behaviourOf } from './behaviour.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { DIALECT_NAMES, type DialectName, dialectsOf } from './dialects/negotiate.ts';
 import { Places } from './places.ts';
@@ -14,14 +15,16 @@ import type { ServerStats } from './stats.ts';
 import type { Tree } from './tree.ts';
 import { Users } from './users.ts';
 
+export { BEHAVIOURS, type BehaviourOptions, oneOf } from './behaviour.ts';
 export { DIALECT_NAMES, type DialectName } from './dialects/negotiate.ts';
+export type { FidKindName } from './fidkinds.ts';
 export type { ConnectionStats, ServerStats } from './stats.ts';
 export type { Tree } from './tree.ts';
 export { faultsTree } from './trees/faults.ts';
 export { hostTree } from './trees/host.ts';
 export { memoryTree } from './trees/memory.ts';
 
-export interface ServerOptions {
+export interface ServerOptions extends BehaviourOptions {
   readonly tree: Tree;
   readonly logger?: Logger;
   /** The largest that is agreed to; default 1 MiB of payload. */
@@ -44,9 +47,19 @@ export class Server {
     msize = DEFAULT_MSIZE,
     users = new Users(),
     dialects = DIALECT_NAMES,
+    ...behaviour
   }: ServerOptions) {
-    const flushes = { received: 0, dropped: 0, aborted: 0, suppressed: 0 };
-    this.#options = { tree, logger, msize, users, dialects: dialectsOf(dialects), places: new Places(), flushes };
+    this.#options = {
+      tree,
+      logger,
+      msize,
+      users,
+      dialects: dialectsOf(dialects),
+      places: new Places(),
+      behaviour: behaviourOf(behaviour),
+      allOnes: new WeakSet(),
+      flushes: { received: 0, dropped: 0, aborted: 0, suppressed: 0 },
+    };
     tree.serving?.(() => this.stats);
   }
 

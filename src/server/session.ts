@@ -1,15 +1,16 @@
 // What one Tversion begins and the next one, or the end of the connection, ends: msize, fids, requests, read buffers.
-// Guarantees: when end() has settled, no handler of it runs, all its fids are gone, and a fid that a late handler made has
-// been given back at once.
+// Guarantees: when end() has settled, no handler of it runs, all its fids are gone, and a fid that a late handler made
+// has been given back at once.
 
 import { BufferPool } from '../common/bufpool.ts';
 import type { Logger } from '../common/log.ts';
 import { IOHDR } from '../wire/p9/constants.ts';
+import type { Behaviour } from './behaviour.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { type Fid, FidTable } from './fids.ts';
 import type { Request, Requests } from './flush.ts';
 import type { Places } from './places.ts';
-import type { Lender, Tree } from './tree.ts';
+import type { Lender, Tree, TreeNode } from './tree.ts';
 import type { Users } from './users.ts';
 
 /** Read payloads that wait for the socket, at least; a slow reader's requests wait when it is used up. */
@@ -20,6 +21,9 @@ export interface Shared {
   readonly tree: Tree;
   readonly users: Users;
   readonly places: Places;
+  readonly behaviour: Behaviour;
+  /** Nodes that show a mode of all ones, because a Twstat left the mode alone (--wstat=all-ones). */
+  readonly allOnes: WeakSet<TreeNode>;
 }
 
 export class Session {
@@ -30,6 +34,8 @@ export class Session {
   readonly tree: Tree;
   readonly users: Users;
   readonly places: Places;
+  readonly behaviour: Behaviour;
+  readonly allOnes: Shared['allOnes'];
   readonly fids: FidTable;
   readonly requests: Requests;
   readonly lend: Lender;
@@ -42,6 +48,8 @@ export class Session {
     this.tree = shared.tree;
     this.users = shared.users;
     this.places = shared.places;
+    this.behaviour = shared.behaviour;
+    this.allOnes = shared.allOnes;
     this.requests = requests;
     this.fids = new FidTable(shared.places, (fid, error) => {
       logger.debug({ fid: fid.number, error: String(error) }, 'closing failed after the clunk was answered');

@@ -111,8 +111,7 @@ export interface TreeNode {
   removexattr(name: string, user: User, signal: AbortSignalLike): Awaitable<void>;
 }
 
-/** Flags of setxattr(2) and Txattrcreate. */
-export const XATTR = { CREATE: 1, REPLACE: 2 } as const;
+export { XATTR } from '../wire/p9/constants.ts';
 /** XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h. */
 export const XATTR_MAX = 65536;
 

@@ -5,8 +5,8 @@
 import { errnoName } from '../common/errno.ts';
 import { type Codec, dotlCodec, dotuCodec, legacyCodec } from '../wire/p9/codec.ts';
 import { HEADER, VERSION } from '../wire/p9/constants.ts';
-import { PAYLOAD_HEAD } from '../wire/p9/framing.ts';
 import type { Message } from '../wire/p9/messages.ts';
+import { payloadAt } from '../wire/p9/traits.ts';
 
 /** So much of a message that cannot be decoded is shown. */
 const RAW = 32;
@@ -96,8 +96,8 @@ function malformed(codec: Codec, bytes: Buffer, size: number, why: string): Deco
 
 /** `bytes`: the head as the scanner gives it. */
 export function decode(codec: Codec, bytes: Buffer, size: number): Decoded {
-  const head = PAYLOAD_HEAD[bytes[4] ?? 0];
-  const carries = head !== undefined && bytes.length >= head;
+  const head = payloadAt(bytes[4] ?? 0);
+  const carries = head > 0 && bytes.length >= head;
   if (bytes.length < size && !carries)
     return malformed(codec, bytes, size, `it has ${size} bytes, more than it may have`);
   let message: Message;
@@ -113,7 +113,7 @@ export function decode(codec: Codec, bytes: Buffer, size: number): Decoded {
     return malformed(codec, bytes, size, (error as Error).message);
   }
   const fields = codec.show(message).map(([name, value]): [string, string] => {
-    if (name === 'data') return [name, showPayload((message as Message<'Rread'>).data, size - (head ?? 0))];
+    if (name === 'data') return [name, showPayload((message as Message<'Rread'>).data, size - head)];
     return [name, safe(value)];
   });
   if (message.type === 'Rlerror') fields.push(['errno', errnoName(message.ecode)]);

@@ -4,7 +4,7 @@
 // are held up only while the message that they belong to may still turn out to be a whole one of a legal size.
 
 import { HEADER } from '../wire/p9/constants.ts';
-import { PAYLOAD_HEAD } from '../wire/p9/framing.ts';
+import { payloadAt } from '../wire/p9/traits.ts';
 
 /** Rreadlink and Tsymlink with the longest strings fit, and so does everything else that carries no payload. */
 const HEAD = 128 * 1024;
@@ -73,8 +73,8 @@ export class Scanner {
     const size = bytes.readUInt32LE(0);
     if (size < HEADER) return SIZE;
     if (have < HEADER || size > Math.max(this.maxFrame, HEADER)) return HEADER;
-    const head = PAYLOAD_HEAD[bytes[SIZE] ?? 0];
-    if (head !== undefined && size >= head) return Math.min(size, head + PEEK);
+    const head = payloadAt(bytes[SIZE] ?? 0);
+    if (head > 0 && size >= head) return Math.min(size, head + PEEK);
     return size > HEAD ? HEADER : size;
   }
 

@@ -5,6 +5,7 @@
 
 import type { Codec } from '../wire/p9/codec.ts';
 import { NOTAG, VERSION } from '../wire/p9/constants.ts';
+import { isReplyTo } from '../wire/p9/traits.ts';
 import { CODECS, type Decoded, decode, FIRST_CODEC } from './decode.ts';
 
 export type Side = 'client' | 'server';
@@ -161,7 +162,7 @@ export class Tracer {
       latency: at - request.at,
       ...(request.flushes > 0 ? { flushed: true as const } : {}),
     };
-    if (!answers(type, request.type)) return { ...answer, wrong: `${type} is no answer to ${request.type}` };
+    if (!isReplyTo(type, request.type)) return { ...answer, wrong: `${type} is no answer to ${request.type}` };
     if (decoded.message?.type === 'Rversion') return { ...answer, ...this.#agree(decoded.message) };
     if (type === 'Rflush' && request.target !== undefined) return { ...answer, ...this.#settle(request.target) };
     return answer;
@@ -193,10 +194,6 @@ export class Tracer {
     }
     return { flush: { state: request.state, oldtag, request } };
   }
-}
-
-function answers(reply: string, request: string): boolean {
-  return reply === `R${request.slice(1)}` || reply === 'Rlerror' || reply === 'Rerror';
 }
 
 function unasked(request: Request): string {

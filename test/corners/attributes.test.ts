@@ -1,7 +1,7 @@
 // Corners of the protocol: attributes, what is asked for, what is believed, and what is made of numbers out of range.
 
 import { describe, expect, test } from 'vitest';
-import { ROOT } from '../../src/bridge/node.ts';
+import { ROOT } from '../../src/bridge/nodes/node.ts';
 import { errno } from '../../src/common/errno.ts';
 import { GETATTR, QT, SETATTR } from '../../src/wire/p9/constants.ts';
 import type { Body } from '../../src/wire/p9/messages.ts';
@@ -75,15 +75,32 @@ describe('setattr via fid', () => {
     expect(got('Tsetattr').map(({ fid }) => fid)).toEqual(got('Tlopen').map(({ fid }) => fid));
   });
 
-  test('setattr via fid: where the server has lost that one, the file is asked for by its name', async () => {
+  test('setattr via fid: while open fids may be paths, it names one that was walked to, and whose qid was compared', async () => {
+    await stage.again({}, { settled: false });
+    const file = await lookup('file');
+    const fh = await open(file);
+    await stage.at.ops.setattr(caller(), file, { size: 3, fh });
+    const [set] = got('Tsetattr');
+    expect(set?.fid).toBe(got('Twalk').at(-1)?.newfid);
+    expect(set?.fid).not.toBe(got('Tlopen')[0]?.fid);
+  });
+
+  test('setattr via fid: a right that only the open fid has is used when that still shows the file', async () => {
+    await stage.again({}, { settled: false });
     const file = await lookup('file');
     const fh = await open(file);
     const [mine] = got('Tlopen').map(({ fid }) => fid);
-    answer({ Tsetattr: (message) => message.fid === mine && refuse(errno.ENOENT)(message) });
+    answer({ Tsetattr: (message) => message.fid !== mine && refuse(errno.EACCES)(message) });
     await stage.at.ops.setattr(caller(), file, { size: 3, fh });
-    const fids = got('Tsetattr').map(({ fid }) => fid);
-    expect(fids).toHaveLength(2);
-    expect(fids[1]).not.toBe(mine);
+    expect(got('Tsetattr').map(({ fid }) => fid === mine)).toEqual([false, true]);
+    const { qid } = stage.at.bridge.nodes.get(file).stat;
+    answer({
+      Tsetattr: (message) => message.fid !== mine && refuse(errno.EACCES)(message),
+      Tgetattr: (message) =>
+        message.fid === mine && stage.at.files.say(message, { ...getattr, qid: { ...qid, path: 99n } }),
+    });
+    await expect(stage.at.ops.setattr(caller(), file, { size: 4, fh })).rejects.toMatchObject({ code: 'EACCES' });
+    expect(got('Tsetattr').filter(({ fid }) => fid === mine)).toHaveLength(1);
   });
 
   test('setattr via fid: a file without a name goes through one that has it open', async () => {

@@ -1,7 +1,7 @@
 // Corners of the protocol: what a qid says of a file, its version and its path, and what it does not say.
 
 import { describe, expect, test } from 'vitest';
-import { ROOT } from '../../src/bridge/node.ts';
+import { ROOT } from '../../src/bridge/nodes/node.ts';
 import type { NodeId } from '../../src/common/brand.ts';
 import { OPEN } from '../../src/wire/p9/constants.ts';
 import type { Body } from '../../src/wire/p9/messages.ts';
@@ -17,6 +17,7 @@ describe('qid.version as cache validator', () => {
 
   /** Whether the second open of a file may keep its pages. */
   async function keeps(first: object, second: object): Promise<boolean> {
+    stage.at.files.collide = 9n;
     let stat: Body<'Rgetattr'> = { ...getattr, qid: { type: 0, version: 0, path: 9n }, size: 5, mtime: 5, ctime: 5 };
     answer({ Tgetattr: (message) => stage.at.files.say(message, stat) });
     stat = merged(stat, first);

@@ -1,7 +1,7 @@
 // Corners of the protocol: what is removed and renamed where the server lacks the message for it, and servers that do not know one.
 
 import { describe, expect, test, vi } from 'vitest';
-import { ROOT } from '../../src/bridge/node.ts';
+import { ROOT } from '../../src/bridge/nodes/node.ts';
 import { errno } from '../../src/common/errno.ts';
 import { caller } from '../support/bridged.ts';
 import { bridgeStage } from '../support/bridgestage.ts';

@@ -2,12 +2,12 @@
 // so that programs find what they are used to where the dialect has less.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Bridge } from '../../src/bridge/bridge.ts';
-import { cachePolicy } from '../../src/bridge/cache.ts';
+import { makeBridge } from '../../src/bridge/context.ts';
+import { cachePolicy } from '../../src/bridge/files/cache.ts';
 import { fileSystem } from '../../src/bridge/filesystem.ts';
-import { sameIds } from '../../src/bridge/ids.ts';
+import { sameIds } from '../../src/bridge/owners/ids.ts';
+import { Users } from '../../src/bridge/owners/users.ts';
 import type { CacheMode } from '../../src/bridge/settings.ts';
-import { Users } from '../../src/bridge/users.ts';
 import type { Plan9Calls } from '../../src/client/dialects/plan9-calls.ts';
 import type { Version } from '../../src/client/dialects/versions.ts';
 import { openSession, type Session } from '../../src/client/session.ts';
@@ -41,7 +41,11 @@ async function attach(version: Version, cache: CacheMode = 'none'): Promise<Clie
   const rootStat = await session.dialect.stat(await users.root(0));
   const owners = { uids: sameIds, gids: sameIds, dfltuid: 0, dfltgid: 0 };
   const policy = cachePolicy(cache);
-  const bridge = new Bridge({ session, users, rootStat, policy, owners, logger: silent, flushTimeout: 1000 });
+  const kernel = { expireAttr: async () => {}, dropPages: async () => {} };
+  const bridge = makeBridge({
+    ...{ session, users, rootStat, policy, owners, kernel },
+    ...{ remoteLocks: true, logger: silent, flushTimeout: 1000 },
+  });
   const client = { session, ops: fileSystem(bridge) as Required<Operations> };
   clients.push(client);
   return client;

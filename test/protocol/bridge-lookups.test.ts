@@ -2,7 +2,7 @@
 // for it on the way is taken back, or the node would be kept for as long as the mount lives.
 
 import { afterEach, expect, test } from 'vitest';
-import { ROOT } from '../../src/bridge/node.ts';
+import { ROOT } from '../../src/bridge/nodes/node.ts';
 import { errno } from '../../src/common/errno.ts';
 import { OPEN } from '../../src/wire/p9/constants.ts';
 import { caller } from '../support/bridged.ts';

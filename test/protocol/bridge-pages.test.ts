@@ -24,7 +24,7 @@ beforeEach(async () => {
   file = (await at.ops.lookup(caller(), ROOT, 'file')).nodeid as NodeId;
   ({ fh } = await at.ops.open(caller(), file, OPEN.RDWR, false));
   dropped = [];
-  at.bridge.dropPages = async (_node, offset, length) => dropped.push([offset, length]);
+  at.kernel.dropPages = async (_node, offset, length) => dropped.push([offset, length]);
 });
 afterEach(async () => {
   await at.ops.release(caller(), file, fh);

@@ -28,7 +28,7 @@ beforeEach(async () => {
   const { files } = at;
   file = (await at.ops.lookup(caller(), ROOT, 'file')).nodeid as NodeId;
   const { qid } = at.bridge.nodes.get(file).stat;
-  at.bridge.nodes.get(file).stat = { ...at.bridge.nodes.get(file).stat, size: 0 };
+  at.bridge.nodes.get(file).truncated(0);
   files.before = (message) => {
     if (message.type === 'Tgetattr') return files.say(message, { ...getattr, qid, size: length });
     if (message.type !== 'Tread') return false;

@@ -272,6 +272,15 @@ describe('a message that cannot be sent is its caller’s fault alone:', () => {
     await expectIdle(client, 1);
   });
 
+  test('a name for which there are no bytes', async () => {
+    for (const name of ['a\ud800', '\udc7f']) {
+      await expect(calls.walk(root, [name])).rejects.toMatchObject({ code: 'EILSEQ' });
+      await expect(calls.symlink(root, 'a', name, 0)).rejects.toMatchObject({ code: 'EILSEQ' });
+    }
+    await server.quiet();
+    await expectIdle(client, 1);
+  });
+
   test('a payload longer than msize allows', async () => {
     const taken = vi.fn();
     await expect(calls.write(root, 0, Buffer.alloc(9000), taken)).rejects.toMatchObject({ code: 'EMSGSIZE' });

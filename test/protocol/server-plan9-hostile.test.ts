@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { errno } from '../../src/common/errno.ts';
+import { dotlCodec } from '../../src/wire/p9/codec.ts';
 import { DM, NOTAG, OMODE } from '../../src/wire/p9/constants.ts';
 import type { Body, RequestName } from '../../src/wire/p9/messages.ts';
 import { readStats, UNTOUCHED } from '../../src/wire/p9/stat.ts';
@@ -51,16 +52,27 @@ eachPlan9((t) => {
       await raw.closed;
     });
 
-    test('a name with NUL in a stat, or one that is no UTF-8', async () => {
-      for (const byte of [0, 0xff]) {
-        const raw = await t.as(0);
-        const { head } = raw.codec.encode('Twstat', 9, { fid: 0, stat: { ...UNTOUCHED, name: 'abc' } });
-        head.writeUInt8(byte, head.indexOf('abc') + 1);
-        raw.bytes(head);
-        await raw.closed;
-      }
+    test('a name with NUL in a stat', async () => {
+      const raw = await t.as(0);
+      const { head } = raw.codec.encode('Twstat', 9, { fid: 0, stat: { ...UNTOUCHED, name: 'abc' } });
+      head.writeUInt8(0, head.indexOf('abc') + 1);
+      raw.bytes(head);
+      await raw.closed;
     });
   });
+
+  test.each(['Tlopen', 'Tgetattr', 'Treaddir', 'Tunlinkat'] as const)(
+    '%s, which only 9P2000.L has, is refused and keeps the connection',
+    async (name) => {
+      const raw = await t.as(0);
+      const head = Buffer.from('0b000000' + '00' + '0300' + '00000000', 'hex');
+      head.writeUInt8(dotlCodec.number(name), 4);
+      raw.bytes(head);
+      const answer = await raw.reply(3);
+      expect(answer).toMatchObject({ type: 'Rerror', ename: 'Operation not supported' });
+      expect(await raw.errno('Tstat', { fid: 0 })).toBe(0);
+    },
+  );
 
   test('any bytes behind a proper beginning: answered or closed, and nothing left', async () => {
     await fc.assert(

@@ -1,12 +1,13 @@
 // The file system that the kernel would see, without a kernel: a bridge over an in-process connection to a server of made-up
 // files (files9p.ts), its operations called directly.
 
-import { Bridge } from '../../src/bridge/bridge.ts';
-import { cachePolicy } from '../../src/bridge/cache.ts';
+import { type Bridge, makeBridge } from '../../src/bridge/context.ts';
+import { cachePolicy } from '../../src/bridge/files/cache.ts';
 import { fileSystem } from '../../src/bridge/filesystem.ts';
-import { sameIds } from '../../src/bridge/ids.ts';
+import type { KernelPort } from '../../src/bridge/kernel.ts';
+import { sameIds } from '../../src/bridge/owners/ids.ts';
+import { Users } from '../../src/bridge/owners/users.ts';
 import type { CacheMode } from '../../src/bridge/settings.ts';
-import { Users } from '../../src/bridge/users.ts';
 import type { Connection } from '../../src/client/connection.ts';
 import { Session } from '../../src/client/session.ts';
 import { Abort, type AbortSignalLike } from '../../src/common/abort.ts';
@@ -20,6 +21,8 @@ export interface Bridged {
   client: Connection;
   files: Files9p;
   bridge: Bridge;
+  /** What the bridge tells the kernel; for tests to listen to. */
+  kernel: { -readonly [K in keyof KernelPort]: KernelPort[K] };
   /** All of them: the bridge has those that a file system need not have. */
   ops: Required<Operations>;
 }
@@ -31,7 +34,13 @@ export async function bridged(options: ScriptedOptions = {}, cache: CacheMode = 
   const users = new Users(session, { access: 'client', uname: 'me', uid: 0, aname: '' });
   const rootStat = await session.dialect.stat(await users.root(0));
   const owners = { uids: sameIds, gids: sameIds, dfltuid: 0, dfltgid: 0 };
-  const bridge = new Bridge({
+  const kernel: { -readonly [K in keyof KernelPort]: KernelPort[K] } = {
+    expireAttr: async () => {},
+    dropPages: async () => {},
+  };
+  const bridge = makeBridge({
+    kernel,
+    remoteLocks: true,
     session,
     users,
     rootStat,
@@ -40,7 +49,7 @@ export async function bridged(options: ScriptedOptions = {}, cache: CacheMode = 
     logger: silent,
     flushTimeout: 1000,
   });
-  return { client, files, bridge, ops: fileSystem(bridge) as Required<Operations> };
+  return { client, files, bridge, kernel, ops: fileSystem(bridge) as Required<Operations> };
 }
 
 /** A caller, root unless told otherwise. */

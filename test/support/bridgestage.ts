@@ -3,7 +3,7 @@
 // Every test ends with the check for leaks, unless it has ended the connection.
 
 import { afterEach, beforeEach, vi } from 'vitest';
-import { ROOT } from '../../src/bridge/node.ts';
+import { ROOT } from '../../src/bridge/nodes/node.ts';
 import type { FileHandle, NodeId } from '../../src/common/brand.ts';
 import { OPEN } from '../../src/wire/p9/constants.ts';
 import type { Message } from '../../src/wire/p9/messages.ts';
@@ -28,15 +28,17 @@ export interface BridgeStage {
   /** What has come of these types, in its order. */
   got<N extends Message['type']>(...types: N[]): Extract<Message, { type: N }>[];
   /** Another server, for a test that needs other options. */
-  again(options: ScriptedOptions): Promise<void>;
+  again(options: ScriptedOptions, facts?: { settled: boolean }): Promise<void>;
 }
 
-export function bridgeStage(): BridgeStage {
+/** `settled`: that the server's fids mean files is known already. */
+export function bridgeStage({ settled = true } = {}): BridgeStage {
   let at: Bridged;
   const held: [NodeId, FileHandle][] = [];
 
   beforeEach(async () => {
     at = await bridged();
+    if (settled) at.bridge.session.fidFacts.settle('bound', true);
   });
   afterEach(async () => {
     vi.useRealTimers();
@@ -74,9 +76,10 @@ export function bridgeStage(): BridgeStage {
       return true;
     },
     got: (...types) => at.files.received.filter(({ type }) => types.some((each) => each === type)) as never,
-    async again(options) {
+    async again(options, facts = { settled }) {
       await expectNothingAfterEnd(at.client);
       at = await bridged(options);
+      if (facts.settled) at.bridge.session.fidFacts.settle('bound', true);
     },
   };
 }

@@ -1,12 +1,19 @@
-// A tree of the embedded server on a port of the loopback, with as many mounts of it as a test wants, served by this process.
-// In the end every mount has passed its leak check and the server has let everything go; whatever fails of that, nothing
-// stays mounted and no file stays behind.
+// A tree of the embedded server on a port of the loopback, with as many mounts of it as a test wants, served by this
+// process. In the end every mount has passed its leak check and the server has let everything go; whatever fails of
+// that, nothing stays mounted and no file stays behind.
 
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { GivenSettings } from '../../src/bridge/settings.ts';
-import { hostTree, memoryTree, type Serving, serve, type Tree } from '../../src/server/server.ts';
+import {
+  type BehaviourOptions,
+  hostTree,
+  memoryTree,
+  type Serving,
+  serve,
+  type Tree,
+} from '../../src/server/server.ts';
 import type { Users } from '../../src/server/users.ts';
 import { formatAddress } from '../../src/transport/address.ts';
 import { type Mounted, mounted } from './mounted.ts';
@@ -22,8 +29,8 @@ export interface PeerServer {
   stop(): Promise<void>;
 }
 
-export async function embeddedPeer(tree: Tree): Promise<PeerServer> {
-  const serving = await serve({ address: LOOPBACK, tree });
+export async function embeddedPeer(tree: Tree, behaviour: BehaviourOptions = {}): Promise<PeerServer> {
+  const serving = await serve({ address: LOOPBACK, tree, ...behaviour });
   return { address: formatAddress(serving.address), aname: '', stop: () => serving.close() };
 }
 
@@ -41,7 +48,8 @@ export interface Exported {
   end(): Promise<void>;
 }
 
-export interface ExportedOptions {
+/** With what the server is told to behave like others: `fids`, `append`, `fsync`, `wstat`. */
+export interface ExportedOptions extends BehaviourOptions {
   /** Whom the server knows, in files that may be written into `dir`; this machine's users if not given. */
   users?: (dir: string) => Promise<Users>;
 }
@@ -51,11 +59,13 @@ export async function exported(label: string, tree: ExportedTree, options: Expor
   await chmod(dir, 0o755);
   const directory = join(dir, 'export');
   await mkdir(directory);
-  const users = await options.users?.(dir);
+  const { users: makeUsers, ...behaviour } = options;
+  const users = await makeUsers?.(dir);
   const serving = await serve({
     address: LOOPBACK,
     tree: tree === 'memory' ? memoryTree() : hostTree(directory, {}),
     ...(users && { users }),
+    ...behaviour,
   });
   const mounts: Mounted[] = [];
   let made = 0;

@@ -1,16 +1,25 @@
-// A server on a tree of either kind, with raw clients over in-process transports, and the check that nothing leaks: when the
-// clients are gone, no fid, no node and no place is left, and the memory tree is charged for what it holds only.
+// A server on a tree of any kind, with raw clients over in-process transports, and the check that nothing leaks: when
+// the clients are gone, no fid, no node and no place is left, and the memory tree is charged for what it holds only.
 
 import { readdirSync, readlinkSync } from 'node:fs';
 import { expect } from 'vitest';
-import { type DialectName, hostTree, memoryTree, Server, type Tree } from '../../src/server/server.ts';
+import {
+  type BehaviourOptions,
+  type DialectName,
+  hostTree,
+  memoryTree,
+  Server,
+  type Tree,
+} from '../../src/server/server.ts';
 import type { Users } from '../../src/server/users.ts';
 import { memoryPair, type PairOptions } from '../../src/transport/memory.ts';
+import { delayedTree } from './delayedtree.ts';
 import { Raw9p } from './raw9p.ts';
 import { makeTempDir, removeTempDir } from './tempdir.ts';
 
 export interface Served {
   readonly server: Server;
+  readonly tree: Tree;
   /** The directory that is served; undefined for the memory tree. */
   readonly directory: string | undefined;
   /** A client with fid 0 attached. */
@@ -21,23 +30,26 @@ export interface Served {
   end(): Promise<void>;
 }
 
-export interface ServedOptions {
+export interface ServedOptions extends BehaviourOptions {
   readOnly?: boolean;
   msize?: number;
   users?: Users;
   capacity?: number;
 }
 
-/** A tight host tree may hold very few descriptors, so that nearly every call has to find its file again. */
-export type TreeKind = 'memory' | 'host' | 'tight host';
+/**
+ * A tight host tree may hold very few descriptors, so that nearly every call has to find its file again. A delayed one
+ * answers nothing at once.
+ */
+export type TreeKind = 'memory' | 'delayed memory' | 'host' | 'tight host';
 
 export async function serveTree(kind: TreeKind, options: ServedOptions = {}): Promise<Served> {
   const { readOnly = false, capacity } = options;
-  const directory = kind === 'memory' ? undefined : await makeTempDir('host');
+  const directory = kind.endsWith('memory') ? undefined : await makeTempDir('host');
   const tight = kind === 'tight host' ? { descriptors: 3 } : {};
   const memory = memoryTree(capacity === undefined ? {} : { capacity });
   const host = directory === undefined ? undefined : hostTree(directory, { readOnly, ...tight });
-  const served = serveAny(host ?? memory, options);
+  const served = serveAny(host ?? (kind === 'memory' ? memory : delayedTree(memory)), options);
   return {
     ...served,
     directory,
@@ -71,12 +83,13 @@ function openBelow(directory: string): string[] {
 
 export function serveAny(
   tree: Tree,
-  { msize, users }: ServedOptions = {},
+  { msize, users, readOnly: _, capacity: __, ...behaviour }: ServedOptions = {},
 ): Omit<Served, 'end'> & { end(check?: () => void): Promise<void> } {
   const server = new Server({
     tree,
     ...(msize === undefined ? {} : { msize }),
     ...(users === undefined ? {} : { users }),
+    ...behaviour,
   });
   const raws: Raw9p[] = [];
   const ends: Promise<void>[] = [];
@@ -89,6 +102,7 @@ export function serveAny(
   };
   return {
     server,
+    tree,
     directory: undefined,
     dial,
     async connect({ uid = 0, msize: wanted, pair, version } = {}) {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { checkOptions } from '../../src/cli/checkoptions.ts';
 import { ignored, options } from '../../src/cli/options.ts';
+import { BEHAVIOURS } from '../../src/server/server.ts';
 import { readmeTables } from '../support/checkoutcomes.ts';
 
 const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
@@ -35,4 +36,11 @@ test('the tables of what servers do are those that the interop tests hold them t
 test('the options of check are named', () => {
   const shown = /^## Checking a server$(.*?)^### /ms.exec(readme)?.[1] ?? '';
   for (const { name } of checkOptions) expect(shown).toContain(`${name}=`);
+});
+
+test('every value of what the server can be told to behave like is in the table, and nothing else is', () => {
+  const shown = /^### A server that behaves like others$(.*?)^## /ms.exec(readme)?.[1] ?? '';
+  const rows = [...shown.matchAll(/^\| `--(\w+)=([\w-]+)` \|/gm)].map(([, option, value]) => `${option}=${value}`);
+  const known = Object.entries(BEHAVIOURS).flatMap(([option, values]) => values.map((value) => `${option}=${value}`));
+  expect(rows).toEqual(known);
 });

@@ -7,14 +7,21 @@ import { unlessAborted } from '../../common/abort.ts';
 import type { FileHandle } from '../../common/brand.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError, isErrno } from '../../common/errors.ts';
+import { byteLength } from '../../common/text.ts';
 import type { Awaitable, Entry, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
-import { modeIn } from '../acls.ts';
-import { asidesIn, leaveDirectory, renameOver, stepAside, whoMustStepAside } from '../asides.ts';
-import { S_ISGID } from '../attrs.ts';
-import type { Bridge } from '../bridge.ts';
-import type { OpenDirectory } from '../handles.ts';
-import type { Node } from '../node.ts';
+import { S_ISGID } from '../attributes/attrs.ts';
+import type { Bridge } from '../context.ts';
+import { askNameless, askOpenNameless, witnesses } from '../fids/probes.ts';
+import type { OpenDirectory } from '../files/handles.ts';
+import { openedNow, through } from '../files/reopen.ts';
+import { unhurried } from '../finish.ts';
+import { asidesIn, leaveDirectory, renameOver, stepAside, whoMustStepAside } from '../names/asides.ts';
+import { entryOf, look, lookedAtMade } from '../names/look.ts';
+import { moveName } from '../names/move.ts';
+import { firstOpen, isQid, type Node } from '../nodes/node.ts';
+import { modeIn } from '../owners/acls.ts';
+import { groupIn } from '../owners/privileges.ts';
 import { checkName, isTooLong } from './walk.ts';
 
 /** Bytes of entries asked for at once. */
@@ -36,8 +43,6 @@ type Family =
   | 'rename';
 
 export function dirOps(fs: Bridge): Pick<Operations, Family> {
-  const { dialect, calls } = fs.session;
-
   /** The entries after a cookie: from what was read ahead, or from the server. */
   function entriesAfter(dir: OpenDirectory, offset: bigint, ctx: RequestContext): Awaitable<readonly ListedDirent[]> {
     const { listing } = dir;
@@ -50,7 +55,9 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
   }
 
   async function fetch(dir: OpenDirectory, offset: bigint, ctx: RequestContext): Promise<readonly ListedDirent[]> {
-    const entries = await dialect.readdir(dir.fid, offset, READ_AHEAD, ctx.signal);
+    const entries = await through(fs, ctx, dir, 'io', (fid) =>
+      fs.session.dialect.readdir(fid, offset, READ_AHEAD, ctx.signal),
+    );
     const last = entries.at(-1);
     if (last !== undefined && last.offset === offset) {
       throw new ErrnoError(errno.EIO, 'the listing does not advance');
@@ -79,33 +86,58 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
   async function remove(ctx: RequestContext, parentId: Node['id'], name: string, directory: boolean): Promise<void> {
     checkName(name);
     const parent = fs.nodes.get(parentId);
-    const open = await whoMustStepAside(fs, ctx, parent, name);
+    const open = whoMustStepAside(fs, parent, name);
     if (open !== undefined && (await stepAside(fs, ctx, parent, name))) return;
+    const node = fs.nodes.child(parent, name);
+    const seen = witnesses(fs, node);
     try {
-      await fs.withFids(ctx, [parent], (dir) => dialect.unlink(dir, name, directory, ctx.signal));
+      await unlink(ctx, parent, name, directory);
+      if (node !== undefined && node.place?.next === undefined) {
+        await askNameless(fs, ctx, seen);
+        const file = firstOpen(node);
+        if (file !== undefined) await askOpenNameless(fs, ctx, file);
+      }
+    } finally {
+      seen.release();
+    }
+    fs.nodes.unlinked(parent, name);
+  }
+
+  async function unlink(ctx: RequestContext, parent: Node, name: string, directory: boolean): Promise<void> {
+    const once = (as: RequestContext) =>
+      fs.fids.sure(as, [parent], (dir) => fs.session.dialect.unlink(dir, name, directory, as.signal));
+    try {
+      await once(ctx);
     } catch (error) {
       if (!directory || !isErrno(error, errno.ENOTEMPTY)) throw error;
       // to the caller a directory in which there are hidden files only is empty
       const hidden = asidesIn(fs.nodes.child(parent, name) ?? parent);
       if (hidden.length === 0) throw error;
-      const rest = fs.finishing(ctx);
-      await unlessAborted(Promise.all(hidden.map((node) => leaveDirectory(fs, node, parent))), rest.signal);
-      await fs.withFids(rest, [parent], (dir) => dialect.unlink(dir, name, directory, rest.signal));
+      const rest = unhurried(fs, ctx);
+      try {
+        await unlessAborted(Promise.all(hidden.map((each) => leaveDirectory(fs, each, parent))), rest.signal);
+        await once(rest);
+      } finally {
+        rest.signal.done();
+      }
     }
-    fs.nodes.unlinked(parent, name);
   }
 
   return {
     async opendir(ctx, nodeid, _flags) {
       const node = fs.nodes.get(nodeid);
-      const fid = await fs.clone(ctx, node);
+      const { dialect, calls } = fs.session;
+      const fid = await fs.fids.own(ctx, node);
+      const flags = OPEN.RDONLY | OPEN.DIRECTORY;
       try {
-        await dialect.open(fid, OPEN.RDONLY | OPEN.DIRECTORY, ctx.signal);
+        await dialect.open(fid, flags, ctx.signal);
+        if (!isQid(node, fid.qid)) throw new ErrnoError(errno.ESTALE, 'another directory was opened by its name');
       } catch (error) {
         calls.clunk(fid);
         throw error;
       }
-      return { fh: fs.handles.add({ kind: 'directory', fid, node, listing: undefined }), flags: 0 };
+      const kept = openedNow(fs, ctx, node, fid, flags);
+      return { fh: fs.handles.add({ kind: 'directory', ...kept, listing: undefined }), flags: 0 };
     },
 
     async readdir(ctx, _nodeid, fh, offset, _size, sink) {
@@ -135,11 +167,13 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
     },
 
     releasedir(_ctx, _nodeid, fh) {
-      calls.clunk(fs.handles.remove(fh).fid);
+      fs.session.calls.clunk(fs.handles.remove(fh).fid);
     },
 
     fsyncdir(ctx, _nodeid, fh, dataOnly) {
-      return dialect.fsync(fs.handles.directory(fh).fid, dataOnly, ctx.signal);
+      return through(fs, ctx, fs.handles.directory(fh), 'fsync', (fid) =>
+        fs.session.dialect.fsync(fid, dataOnly, ctx.signal),
+      );
     },
 
     async mkdir(ctx, parentId, name, mode, umask) {
@@ -147,8 +181,9 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       const parent = fs.nodes.get(parentId);
       const setgid = parent.stat.mode & S_ISGID;
       const kept = ((await modeIn(fs, ctx, parent, mode, umask)) & 0o7777) | setgid;
-      await dialect.mkdir(await fs.fid(ctx, parent), name, kept, fs.groupIn(ctx, parent), ctx.signal);
-      return fs.made(ctx, parent, name, kept);
+      const group = groupIn(fs, ctx, parent);
+      await fs.fids.sure(ctx, [parent], (dir) => fs.session.dialect.mkdir(dir, name, kept, group, ctx.signal));
+      return lookedAtMade(fs, ctx, parent, name, kept);
     },
 
     unlink: (ctx, parentId, name) => remove(ctx, parentId, name, false),
@@ -162,13 +197,10 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       checkName(newName);
       const parent = fs.nodes.get(parentId);
       const newParent = fs.nodes.get(newParentId);
-      const rename = async (as: RequestContext) => {
-        await fs.withFids(as, [parent, newParent], (from, to) => dialect.rename(from, name, to, newName, as.signal));
-        fs.nodes.renamed(parent, name, newParent, newName);
-      };
+      const rename = (as: RequestContext) => moveName(fs, as, parent, name, newParent, newName);
       const target = fs.nodes.child(newParent, newName);
       if (target !== undefined && target === fs.nodes.child(parent, name)) return rename(ctx);
-      if (!dialect.replacesInSteps) return renameOver(fs, ctx, newParent, newName, rename);
+      if (!fs.session.dialect.replacesInSteps) return renameOver(fs, ctx, newParent, newName, rename);
       return fs.replacing.during(newParent, newName, () => renameOver(fs, ctx, newParent, newName, rename));
     },
   };
@@ -180,7 +212,7 @@ type NamedDirent = ListedDirent & { name: string };
 function fitting(entries: readonly NamedDirent[], size: number): NamedDirent[] {
   let left = size;
   const end = entries.findIndex(({ name }) => {
-    left -= (PLUS_ENTRY + Buffer.byteLength(name) + 7) & ~7;
+    left -= (PLUS_ENTRY + byteLength(name) + 7) & ~7;
     return left < 0;
   });
   return end < 0 ? [...entries] : entries.slice(0, end);
@@ -200,7 +232,7 @@ async function lookAll(
       const name = entries[i]!.name;
       if (name === '.' || name === '..') continue;
       try {
-        found[i] = fs.entry(await fs.look(ctx, parent, name));
+        found[i] = entryOf(fs, await look(fs, ctx, parent, name));
       } catch (error) {
         if (!(error instanceof ErrnoError)) throw error;
         fs.logger.debug({ name, errno: error.code }, 'listed without attributes');

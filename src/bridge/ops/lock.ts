@@ -3,65 +3,30 @@
 // the pauses can be interrupted. A lock that was granted although the caller was interrupted is the caller's.
 // What close(2) of any descriptor owes: all locks of the process on that file end.
 
-import type { Fid } from '../../client/fids.ts';
 import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
 import { pause, within } from '../../common/deadline.ts';
 import { errno } from '../../common/errno.ts';
-import { ErrnoError, isErrno } from '../../common/errors.ts';
+import { ErrnoError } from '../../common/errors.ts';
 import { LOCK_EOF, LOCK_TYPE } from '../../common/locktable.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
-import { OPEN } from '../../wire/p9/constants.ts';
-import type { Bridge } from '../bridge.ts';
-import type { OpenFile } from '../handles.ts';
-import type { Node } from '../node.ts';
-import { NodeLocks } from '../nodelocks.ts';
+import type { Bridge } from '../context.ts';
+import type { OpenFile } from '../files/handles.ts';
+import { unhurried } from '../finish.ts';
+import { locksOf } from '../locks/ofnode.ts';
 
 /** Milliseconds between two askings. */
 const FIRST_PAUSE = 10;
 const LONGEST_PAUSE = 1000;
 
 export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'>> {
-  const { dialect, calls } = fs.session;
-  const { locks, logger } = fs;
-
-  /** A fid for the locks of a file. Locks for writing need one that writes; a file that may only be read has no such locks. */
-  async function open(ctx: RequestContext, node: Node, signal: AbortSignalLike): Promise<Fid> {
-    for (const flags of [OPEN.RDWR, OPEN.RDONLY, OPEN.WRONLY]) {
-      const fid = await fs.clone({ ...ctx, signal }, node);
-      try {
-        await dialect.open(fid, flags, signal);
-        return fid;
-      } catch (error) {
-        calls.clunk(fid);
-        const refused = isErrno(error, errno.EACCES, errno.EROFS);
-        if (!refused || flags === OPEN.WRONLY) throw error;
-      }
-    }
-    throw new ErrnoError(errno.EACCES);
-  }
-
-  function of(ctx: RequestContext, node: Node): NodeLocks {
-    node.locks ??= new NodeLocks({
-      remote: dialect,
-      locks,
-      open: (signal) => open(ctx, node, signal),
-      clunk: (fid) => calls.clunk(fid),
-      // what a lock is for: to see what others wrote before they gave it up, as with NFS (fs/nfs/file.c, do_setlk)
-      granted: async (signal) => {
-        if (fs.policy.mode !== 'auto') return;
-        await node.pages.drop((offset, length) => fs.dropPages(node, offset, length), signal);
-      },
-      logger,
-    });
-    return node.locks;
-  }
+  const { locks } = fs;
 
   return {
     async getlk(ctx, _nodeid, fh, key, { type, start, end, pid }) {
       const { node } = fs.handles.file(fh);
       const { procId, clientId } = locks.asks(key, pid);
       try {
-        const found = await of(ctx, node).inTheWay({ kind: type, start, end, procId, clientId }, ctx.signal);
+        const found = await locksOf(fs, ctx, node).inTheWay({ kind: type, start, end, procId, clientId }, ctx.signal);
         if (found === undefined) return { type: LOCK_TYPE.UNLCK, start, end, pid };
         const { lock } = found;
         return { type: lock.kind, start: lock.start, end: lock.end, pid: found.here ? locks.pidOf(lock) : 0 };
@@ -75,10 +40,10 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
       const owner = locks.asks(key, pid);
       const { procId, clientId } = owner;
       const wanted = { kind: type, start, end, procId, clientId };
-      const at = of(ctx, file.node);
+      const at = locksOf(fs, ctx, file.node);
       try {
         // what is given back is under way, and goes on without who has waited long enough, as at his close
-        if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), fs.finishing(ctx).signal);
+        if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), unhurried(fs, ctx).signal);
         owner.nodes.add(file.node);
         for (let ms = FIRST_PAUSE; ; ) {
           const { changed } = at;
@@ -125,7 +90,7 @@ export function releaseLocks(fs: Bridge, file: OpenFile): void {
   if (locks === undefined) return;
   void locks.closed(file).then(() => {
     fs.locks.settleOn(node);
-    if (node.opens.size > 0 || node.locks !== locks) return;
+    if (node.isOpen || node.locks !== locks) return;
     node.locks = undefined;
     locks.end();
   });

@@ -8,19 +8,24 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError, isErrno } from '../../common/errors.ts';
 import type { OpenReply, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN, QT } from '../../wire/p9/constants.ts';
-import { modeIn } from '../acls.ts';
-import { endAside } from '../asides.ts';
-import { isDirectory } from '../attrs.ts';
-import { type Bridge, isGone } from '../bridge.ts';
-import { type OpenPlan, planOpen } from '../cache.ts';
-import type { OpenFile } from '../handles.ts';
-import type { Node } from '../node.ts';
+import { isDirectory } from '../attributes/attrs.ts';
+import { forChange } from '../attributes/change.ts';
+import { freshStat } from '../attributes/fresh.ts';
+import type { Bridge } from '../context.ts';
+import { isGone } from '../fids/nodefids.ts';
+import { type OpenPlan, planOpen } from '../files/cache.ts';
+import type { OpenFile } from '../files/handles.ts';
+import { openedNow } from '../files/reopen.ts';
+import { finish } from '../finish.ts';
+import { endAside } from '../names/asides.ts';
+import { counted, entryOf, lookAtMade } from '../names/look.ts';
+import { isQid, type Node } from '../nodes/node.ts';
+import { modeIn } from '../owners/acls.ts';
+import { clearPrivileges, groupIn } from '../owners/privileges.ts';
 import { releaseLocks } from './lock.ts';
 import { checkName } from './walk.ts';
 
 export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'release' | 'mayBlock'> {
-  const { dialect, calls } = fs.session;
-
   async function keep(ctx: RequestContext, fid: Fid, node: Node, plan: OpenPlan): Promise<OpenFile> {
     const appendOnly = (fid.qid.type & QT.APPEND) !== 0;
     const append = appendOnly || (plan.serverFlags & OPEN.APPEND) !== 0;
@@ -28,7 +33,8 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       append && !appendOnly && (plan.serverFlags & OPEN.ACCMODE) === OPEN.RDWR
         ? await openForMaps(ctx, node)
         : undefined;
-    return { kind: 'file', fid, node, stream: plan.stream, append, mapped };
+    const { stream, serverFlags } = plan;
+    return { kind: 'file', ...openedNow(fs, ctx, node, fid, serverFlags), stream, append, mapped };
   }
 
   /**
@@ -36,7 +42,8 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
    * written through a fid of their own. Undefined where the caller may not open the file again (it was made without w).
    */
   async function openForMaps(ctx: RequestContext, node: Node): Promise<Fid | undefined> {
-    const fid = await fs.clone(ctx, node);
+    const { dialect, calls } = fs.session;
+    const fid = await fs.fids.own(ctx, node);
     try {
       await dialect.open(fid, OPEN.RDWR, ctx.signal);
       return fid;
@@ -49,6 +56,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
 
   /** Tlopen; where a write-only file had to be opened for reading too and may not be, as it was asked for. */
   async function openFid(fid: Fid, flags: number, plan: OpenPlan, ctx: RequestContext): Promise<void> {
+    const { dialect } = fs.session;
     try {
       await dialect.open(fid, plan.serverFlags, ctx.signal);
     } catch (error) {
@@ -60,19 +68,20 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
 
   async function openNode(ctx: RequestContext, node: Node, flags: number, killSuidGid: boolean): Promise<OpenReply> {
     const before = node.stat;
-    const [fid, stat] = await cloneAndLook(fs, ctx, node);
+    const [fid, stat] = await walkAndLook(fs, ctx, node);
     try {
-      if (killSuidGid) await fs.clearPrivileges(node, await fs.fid(ctx, node), ctx.signal);
+      if (killSuidGid) await clearPrivileges(fs, ctx, node, (work) => forChange(fs, ctx, node, undefined, work));
       node.plain ||= stat !== undefined && stat.size > 0;
       const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false, node.plain);
       await openFid(fid, flags, plan, ctx);
-      if ((flags & OPEN.TRUNC) !== 0) node.stat = { ...node.stat, size: 0 };
+      if (!isQid(node, fid.qid)) throw new ErrnoError(errno.ESTALE, 'another file was opened by its name');
+      if ((flags & OPEN.TRUNC) !== 0) node.truncated(0);
       node.pagesOf = stat;
       // The kernel still has the attributes that it was given last, a length among them that may no longer be right.
-      if (fs.policy.mode === 'auto' && stat !== undefined && differs(before, stat)) await fs.expireAttr(node);
+      if (fs.policy.mode === 'auto' && stat !== undefined && differs(before, stat)) await fs.kernel.expireAttr(node);
       return { fh: fs.handles.add(await keep(ctx, fid, node, plan)), flags: plan.kernelFlags };
     } catch (error) {
-      calls.clunk(fid);
+      fs.session.calls.clunk(fid);
       throw error;
     }
   }
@@ -86,7 +95,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
         return await attempt();
       } catch (error) {
         // where fids are paths, this one was to a name that this client has changed meanwhile
-        const missed = isGone(error) && dialect.fidsFollowPaths && fs.nodes.moves !== moves && !node.isUnlinked;
+        const missed = isGone(error) && !fs.session.fidFacts.sure && fs.nodes.moves !== moves && node.hasName;
         if (!missed) throw gone(node, error);
       }
       return attempt().catch((error: unknown) => {
@@ -98,18 +107,20 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       checkName(name);
       const parent = fs.nodes.get(parentId);
       const plan = planOpen(fs.policy, flags, undefined, undefined, true);
-      const fid = await fs.clone(ctx, parent);
+      const { dialect, calls } = fs.session;
+      const fid = await fs.fids.own(ctx, parent);
       try {
         const kept = (await modeIn(fs, ctx, parent, mode, umask)) & 0o7777;
-        await dialect.create(fid, name, plan.serverFlags, kept, fs.groupIn(ctx, parent), ctx.signal);
+        await dialect.create(fid, name, plan.serverFlags, kept, groupIn(fs, ctx, parent), ctx.signal);
         // it exists and is open: from here on it is finished
-        const node = await fs.lookAtMade(ctx, parent, name, kept);
-        const finish = <T>(work: (rest: RequestContext) => Promise<T>) => fs.counted(node, () => fs.finish(ctx, work));
-        if (killSuidGid) await finish(({ signal }) => fs.clearPrivileges(node, fid, signal));
+        const node = await lookAtMade(fs, ctx, parent, name, kept);
+        const finished = <T>(work: (rest: RequestContext) => Promise<T>) =>
+          counted(fs, node, () => finish(fs, ctx, work));
+        if (killSuidGid) await finished((rest) => clearPrivileges(fs, rest, node, (work) => work(fid)));
         node.pagesOf = node.stat;
         node.plain = true;
-        const entry = fs.entry(node);
-        const handle = await finish((rest) => keep(rest, fid, node, plan));
+        const entry = entryOf(fs, node);
+        const handle = await finished((rest) => keep(rest, fid, node, plan));
         return { entry, fh: fs.handles.add(handle), flags: plan.kernelFlags };
       } catch (error) {
         calls.clunk(fid);
@@ -119,11 +130,17 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
 
     release(_ctx, _nodeid, fh) {
       const handle = fs.handles.remove(fh);
-      if (handle.kind === 'file') releaseLocks(fs, handle);
-      calls.clunk(handle.fid);
-      if (handle.kind === 'file' && handle.mapped !== undefined) calls.clunk(handle.mapped);
+      const { calls } = fs.session;
       const { node } = handle;
-      return node.aside !== undefined && node.opens.size === 0 ? endAside(fs, node) : undefined;
+      if (handle.kind === 'file') {
+        releaseLocks(fs, handle);
+        if (handle.mapped !== undefined) calls.clunk(handle.mapped);
+        if (node.life.kind === 'aside' && !node.isOpen) {
+          return endAside(fs, node, handle).finally(() => calls.clunk(handle.fid));
+        }
+      }
+      calls.clunk(handle.fid);
+      return undefined;
     },
 
     mayBlock(nodeid, fh) {
@@ -136,15 +153,24 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
   };
 }
 
-/** The fid to be opened, and in the modes that promise it the file as it is now: asked side by side. */
-async function cloneAndLook(fs: Bridge, ctx: RequestContext, node: Node): Promise<[Fid, FileStat | undefined]> {
-  const looking = fs.policy.mode === 'loose' ? node.stat : fs.stat(ctx, node, undefined);
-  const [fid, stat] = await Promise.allSettled([fs.clone(ctx, node), looking]);
-  if (fid.status === 'rejected') throw fid.reason;
-  if (stat.status === 'fulfilled' && !node.isRemoved) return [fid.value, stat.value];
-  fs.session.calls.clunk(fid.value);
-  // the kernel looks the name up again and finds what has it now
-  throw stat.status === 'fulfilled' ? new ErrnoError(errno.ESTALE, 'removed') : stat.reason;
+/** The fid to be opened, and in the modes that promise it the file as it is now: asked side by side where both are at hand. */
+async function walkAndLook(fs: Bridge, ctx: RequestContext, node: Node): Promise<[Fid, FileStat | undefined]> {
+  const { dialect, calls } = fs.session;
+  const looks = fs.policy.mode !== 'loose';
+  const looking = looks && fs.fids.has(ctx, node) ? freshStat(fs, ctx, node) : undefined;
+  const [own, seen] = await Promise.allSettled([fs.fids.own(ctx, node), looking]);
+  if (own.status === 'rejected') throw own.reason;
+  try {
+    if (!looks) return [own.value, node.stat];
+    if (seen.status === 'rejected') throw seen.reason;
+    if (seen.value === undefined) node.saw(await dialect.stat(own.value, ctx.signal));
+    // the kernel looks the name up again and finds what has it now
+    if (node.life.kind === 'removed') throw new ErrnoError(errno.ESTALE, 'removed');
+    return [own.value, node.stat];
+  } catch (error) {
+    calls.clunk(own.value);
+    throw error;
+  }
 }
 
 /**
@@ -152,8 +178,8 @@ async function cloneAndLook(fs: Bridge, ctx: RequestContext, node: Node): Promis
  * again and may find what has replaced the file. That may have the number of this one, and is another all the same.
  */
 function gone(node: Node, error: unknown): unknown {
-  if (!isGone(error) || (node.stat.nlink > 0 && node.isUnlinked)) return error;
-  node.stat = { ...node.stat, nlink: 0 };
+  if (!isGone(error) || (node.life.kind === 'unlinked' && node.links > 0)) return error;
+  if (node.life.kind !== 'removed') node.become({ kind: 'removed' });
   return new ErrnoError(errno.ESTALE, 'open');
 }
 

@@ -5,10 +5,12 @@ import { unlessAborted } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Operations, RequestContext } from '../../fuse/operations.ts';
-import { ACCESS_ACL, DEFAULT_ACL } from '../acls.ts';
-import { type Bridge, withoutSignal } from '../bridge.ts';
-import { mapAcl, sameIds } from '../ids.ts';
-import type { Node } from '../node.ts';
+import type { Bridge } from '../context.ts';
+import { finish, withoutSignal } from '../finish.ts';
+import type { Node } from '../nodes/node.ts';
+import { ACCESS_ACL, DEFAULT_ACL } from '../owners/acls.ts';
+import { mapAcl, sameIds } from '../owners/ids.ts';
+import { clearSgid } from '../owners/privileges.ts';
 
 const isAcl = (name: string) => name === ACCESS_ACL || name === DEFAULT_ACL;
 
@@ -17,7 +19,6 @@ const CAPABILITY = 'security.capability';
 export function xattrOps(
   fs: Bridge,
 ): Required<Pick<Operations, 'getxattr' | 'setxattr' | 'listxattr' | 'removexattr'>> {
-  const { dialect } = fs.session;
   const { uids, gids } = fs.owners;
   // most mounts map nothing, and their ACLs pass as they are
   const maps = uids !== sameIds || gids !== sameIds;
@@ -58,7 +59,7 @@ export function xattrOps(
     const asUs = { ...withoutSignal(ctx), uid: fs.users.owner };
     for (const each of [node, fs.nodes.root]) {
       try {
-        await dialect.getxattr(await fs.fid(asUs, each), '', asUs.signal);
+        await fs.fids.checked(asUs, each, (fid) => fs.session.dialect.getxattr(fid, '', asUs.signal));
         return true;
       } catch (error) {
         if (!(error instanceof ErrnoError)) throw error;
@@ -78,7 +79,7 @@ export function xattrOps(
       const node = fs.nodes.get(nodeid);
       if (name === CAPABILITY && performance.now() < node.incapableUntil) throw new ErrnoError(errno.ENODATA);
       return ask(ctx, node, async () => {
-        const value = await dialect.getxattr(await fs.fid(ctx, node), name, ctx.signal);
+        const value = await fs.fids.checked(ctx, node, (fid) => fs.session.dialect.getxattr(fid, name, ctx.signal));
         return maps && isAcl(name) ? mapAcl(value, uids.toLocal, gids.toLocal) : value;
       }).catch((error) => {
         if (name !== CAPABILITY || !(error instanceof ErrnoError)) throw error;
@@ -88,7 +89,9 @@ export function xattrOps(
 
     listxattr(ctx, nodeid) {
       const node = fs.nodes.get(nodeid);
-      return ask(ctx, node, async () => dialect.getxattr(await fs.fid(ctx, node), '', ctx.signal));
+      return ask(ctx, node, () =>
+        fs.fids.checked(ctx, node, (fid) => fs.session.dialect.getxattr(fid, '', ctx.signal)),
+      );
     },
 
     setxattr(ctx, nodeid, name, value, flags, killSgid) {
@@ -97,10 +100,10 @@ export function xattrOps(
       node.defaultAcl = undefined;
       return ask(ctx, node, async () => {
         const sent = maps && isAcl(name) ? mapAcl(value, uids.toServer, gids.toServer) : value;
-        await fs.withFids(ctx, [node], async (fid) => {
-          await dialect.setxattr(fid, name, sent, flags, ctx.signal);
+        await fs.fids.sure(ctx, [node], async (fid) => {
+          await fs.session.dialect.setxattr(fid, name, sent, flags, ctx.signal);
           // the ACL is set, and this belongs to it
-          if (killSgid === true) await fs.finish(ctx, ({ signal }) => fs.clearSgid(node, fid, signal));
+          if (killSgid === true) await finish(fs, ctx, (rest) => clearSgid(fs, rest, node, (work) => work(fid)));
         });
       });
     },
@@ -108,7 +111,9 @@ export function xattrOps(
     removexattr(ctx, nodeid, name) {
       const node = fs.nodes.get(nodeid);
       node.defaultAcl = undefined;
-      return ask(ctx, node, async () => dialect.removexattr(await fs.fid(ctx, node), name, ctx.signal));
+      return ask(ctx, node, () =>
+        fs.fids.sure(ctx, [node], (fid) => fs.session.dialect.removexattr(fid, name, ctx.signal)),
+      );
     },
   };
 }

@@ -57,8 +57,11 @@ export type ListedDirent = Dirent | (Omit<Dirent, 'name'> & { name: undefined })
 
 export interface Dialect {
   attach(uname: string, aname: string, uid: number, signal?: AbortSignalLike): Promise<Fid>;
-  /** A new fid for a path below `from`, of any length; ENOENT where it ends before. No names: a clone. */
-  walk(from: Fid, names: readonly string[], signal?: AbortSignalLike): Promise<Fid>;
+  /**
+   * A new fid for a path below `from`, of any length; ENOENT where it ends before. No names: a clone. `above` is the qid that
+   * the directory of the last name must have: WrongWay (walk.ts) where the path leads there through another one.
+   */
+  walk(from: Fid, names: readonly string[], signal?: AbortSignalLike, above?: Qid): Promise<Fid>;
   stat(fid: Fid, signal?: AbortSignalLike): Promise<FileStat>;
   change(fid: Fid, change: StatChange, signal?: AbortSignalLike): Promise<void>;
   statfs(fid: Fid, signal?: AbortSignalLike): Promise<FileSystemStat>;
@@ -100,17 +103,6 @@ export interface Dialect {
   /** flags: XATTR_CREATE 1, XATTR_REPLACE 2 (setxattr(2)). */
   setxattr(file: Fid, name: string, value: Uint8Array, flags: number, signal?: AbortSignalLike): Promise<void>;
   removexattr(file: Fid, name: string, signal?: AbortSignalLike): Promise<void>;
-  /**
-   * True where a fid is a path to the server: it dies with the name that it was walked to, and renaming a directory
-   * invalidates the fids of all that lies below. Learned from the server's answers, so it may turn true later.
-   */
-  readonly fidsFollowPaths: boolean;
-  /**
-   * True where an open file may stop working when the last name of its file is removed. Certain after learnNames, which
-   * asks where that is not known yet, of a directory that the caller may change.
-   */
-  readonly openNeedsName: boolean;
-  learnNames(dir: Fid, signal?: AbortSignalLike): Promise<void>;
   /** False: a file has one name. */
   readonly hasLinks: boolean;
   /** True where a rename over what is there may take several steps, with nothing by that name between them. */
@@ -121,6 +113,6 @@ export interface Dialect {
   readonly hasLocks: boolean;
   /** True where what is made gets no permission that its directory does not have. */
   readonly cutsModes: boolean;
-  /** True where the server finds the end for whoever opened with O_APPEND; otherwise the writer looks for it. */
+  /** False: a server does not find the end for a fid that was opened with O_APPEND. True: it may (append.ts). */
   readonly appends: boolean;
 }

@@ -2,24 +2,23 @@
 // Owns the fallbacks that its servers need: Tunlinkat and Trenameat answered by EOPNOTSUPP or ENOSYS become Tremove and
 // Trename, remembered for the connection.
 
-import { randomUUID } from 'node:crypto';
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
-import { CancelledError, ErrnoError, isErrno } from '../../common/errors.ts';
+import { ErrnoError, isErrno } from '../../common/errors.ts';
 import type { RecordLock } from '../../common/locktable.ts';
 import { AT_REMOVEDIR, GETATTR, OPEN, QT, SETATTR } from '../../wire/p9/constants.ts';
-import { readDirents } from '../../wire/p9/types.ts';
+import type { Body } from '../../wire/p9/messages.ts';
+import { type Qid, readDirents } from '../../wire/p9/types.ts';
 import type { Fid } from '../fids.ts';
 import { completed } from './attributes.ts';
 import { readBlock } from './block.ts';
+import { CutListings } from './cutlistings.ts';
 import type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange, Time } from './dialect.ts';
 import type { DotLCalls } from './dotl-calls.ts';
 import * as locks from './dotl-locks.ts';
 import * as xattrs from './dotl-xattrs.ts';
 import { walk } from './walk.ts';
 
-/** A name that no file has. */
-const NOBODYS = `.ninefs-nobody-${randomUUID()}`;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const NSEC = 1_000_000_000;
@@ -35,7 +34,9 @@ const OPEN_FLAGS =
   OPEN.DIRECTORY |
   OPEN.NOFOLLOW |
   OPEN.LARGEFILE;
-/** Bytes: less may not hold even one entry, and the longest name of most file systems makes one of 279. */
+/** Bytes of an entry with the longest name of most file systems. */
+const LONGEST_ENTRY = 24 + 255;
+/** Bytes: less may not hold even one entry. */
 const READDIR_LEAST = 512;
 
 function isMissing(error: unknown): boolean {
@@ -50,30 +51,23 @@ export class DotL implements Dialect {
   readonly appends = true;
   readonly cutsModes = false;
   readonly #calls: DotLCalls;
-  /** Whether there is Tunlinkat; undefined: it was not tried yet. */
-  #hasUnlinkat: boolean | undefined;
+  #noUnlinkat = false;
   #noRenameat = false;
   /** Whether Tlopen honours O_TRUNC, as seen at the first file that had something to lose; nfs-ganesha does not. */
   #truncates: boolean | undefined;
+  readonly #cut: CutListings;
 
   constructor(calls: DotLCalls) {
     this.#calls = calls;
-  }
-
-  get fidsFollowPaths(): boolean {
-    return this.#noRenameat || this.#hasUnlinkat === false;
-  }
-
-  get openNeedsName(): boolean {
-    return this.fidsFollowPaths;
+    this.#cut = new CutListings(calls.connection, LONGEST_ENTRY);
   }
 
   attach(uname: string, aname: string, uid: number, signal?: AbortSignalLike): Promise<Fid> {
     return this.#calls.attach(uname, aname, uid, signal);
   }
 
-  walk(from: Fid, names: readonly string[], signal?: AbortSignalLike): Promise<Fid> {
-    return walk(this.#calls, from, names, signal);
+  walk(from: Fid, names: readonly string[], signal?: AbortSignalLike, above?: Qid): Promise<Fid> {
+    return walk(this.#calls, from, names, signal, above);
   }
 
   async stat(fid: Fid, signal?: AbortSignalLike): Promise<FileStat> {
@@ -84,7 +78,7 @@ export class DotL implements Dialect {
       reply.ctimeNsec %= NSEC;
     }
     fid.qid = reply.qid;
-    return (reply.valid & GETATTR.BASIC) === GETATTR.BASIC ? reply : completed(reply);
+    return toFileStat((reply.valid & GETATTR.BASIC) === GETATTR.BASIC ? reply : completed(reply));
   }
 
   async change(fid: Fid, change: StatChange, signal?: AbortSignalLike): Promise<void> {
@@ -175,27 +169,14 @@ export class DotL implements Dialect {
     return this.#calls.readlink(fid, signal);
   }
 
-  /** By the removal of a name that nobody has: ENOENT, unless the server knows no such message. */
-  async learnNames(dir: Fid, signal?: AbortSignalLike): Promise<void> {
-    if (this.#hasUnlinkat !== undefined || this.#noRenameat) return;
-    try {
-      await this.#calls.unlinkat(dir, NOBODYS, 0, signal);
-      this.#hasUnlinkat = true;
-    } catch (error) {
-      if (!(error instanceof ErrnoError) || error instanceof CancelledError) throw error;
-      this.#hasUnlinkat = !isMissing(error);
-    }
-  }
-
   async unlink(dir: Fid, name: string, directory: boolean, signal?: AbortSignalLike): Promise<void> {
-    if (this.#hasUnlinkat !== false) {
+    if (!this.#noUnlinkat) {
       try {
         await this.#calls.unlinkat(dir, name, directory ? AT_REMOVEDIR : 0, signal);
-        this.#hasUnlinkat = true;
         return;
       } catch (error) {
         if (!isMissing(error)) throw error;
-        this.#hasUnlinkat = false;
+        this.#noUnlinkat = true;
       }
     }
     // Tremove takes files and directories alike, so the kind is checked here, as unlinkat(2) does
@@ -233,13 +214,14 @@ export class DotL implements Dialect {
     const { chunk, logger } = this.#calls.connection;
     // diod and others answer "nothing" (the end!) when not even one entry fits, so that little is never asked for
     const count = Math.min(Math.max(size, READDIR_LEAST), chunk);
-    const { entries } = await readBlock(
+    const { entries, length } = await readBlock(
       this.#calls,
       count,
       (buffer, over) => this.#calls.readdir(fid, offset, buffer, over, signal),
       readDirents,
       signal,
     );
+    this.#cut.saw(fid, { from: offset, end: entries.at(-1)?.offset ?? offset, count, length });
     for (const entry of entries) {
       if (entry.name === undefined)
         logger.warn({ fid: fid.number, offset: String(entry.offset) }, 'name that no directory can hold dropped');
@@ -247,8 +229,14 @@ export class DotL implements Dialect {
     return entries;
   }
 
-  fsync(fid: Fid, dataOnly: boolean, signal?: AbortSignalLike): Promise<void> {
-    return this.#calls.fsync(fid, dataOnly, signal);
+  async fsync(fid: Fid, dataOnly: boolean, signal?: AbortSignalLike): Promise<void> {
+    try {
+      await this.#calls.fsync(fid, dataOnly, signal);
+    } catch (error) {
+      // A server that syncs files only (nfs-ganesha). What was done to a directory is in the server's hands when it has
+      // answered, and to sync one does nothing more over NFS either (fs/nfs/dir.c, nfs_fsync_dir).
+      if (!isErrno(error, errno.EISDIR) || (fid.qid.type & QT.DIR) === 0) throw error;
+    }
   }
 
   lock(fid: Fid, lock: RecordLock, signal?: AbortSignalLike): Promise<'granted' | 'blocked'> {
@@ -270,6 +258,29 @@ export class DotL implements Dialect {
   removexattr(file: Fid, name: string, signal?: AbortSignalLike): Promise<void> {
     return xattrs.remove(this.#calls, file, name, signal);
   }
+}
+
+/** Without what nobody asks for: a mount keeps one of these for every file that the kernel knows. */
+function toFileStat(reply: Body<'Rgetattr'>): FileStat {
+  const { qid, mode, nlink, uid, gid, rdev, size, blocks, blksize } = reply;
+  const { atime, atimeNsec, mtime, mtimeNsec, ctime, ctimeNsec } = reply;
+  return {
+    qid,
+    mode,
+    nlink,
+    uid,
+    gid,
+    rdev,
+    size,
+    blocks,
+    blksize,
+    atime,
+    atimeNsec,
+    mtime,
+    mtimeNsec,
+    ctime,
+    ctimeNsec,
+  };
 }
 
 function timeOf(time: Time | 'now' | undefined): Time {

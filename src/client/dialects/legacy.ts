@@ -11,6 +11,7 @@ import type { RecordLock } from '../../common/locktable.ts';
 import { relayed } from '../../common/relay.ts';
 import { DM, OMODE, OPEN, QT } from '../../wire/p9/constants.ts';
 import { type Stat, UNTOUCHED } from '../../wire/p9/stat.ts';
+import type { Qid } from '../../wire/p9/types.ts';
 import type { Accounts } from '../accounts.ts';
 import type { Fid } from '../fids.ts';
 import { sideName } from '../sidename.ts';
@@ -18,6 +19,7 @@ import type { Dialect, FileStat, FileSystemStat, ListedDirent, StatChange } from
 import type { Plan9Calls } from './plan9-calls.ts';
 import { Listings } from './plan9-listing.ts';
 import { specialBits, toFileStat, toWstat } from './plan9-stat.ts';
+import { Wstats } from './plan9-wstat.ts';
 import { walk } from './walk.ts';
 
 const S_IFMT = 0o170000;
@@ -27,11 +29,6 @@ const PERMISSIONS = 0o777;
 const FMODE_EXEC = 0o40;
 
 export class Legacy implements Dialect {
-  /** Its servers are as often paths inside as not, and do not say so. */
-  readonly fidsFollowPaths: boolean = true;
-  readonly openNeedsName = true;
-  /** There is nothing to be asked. */
-  readonly learnNames = async (): Promise<void> => {};
   readonly attachesByName: boolean = true;
   readonly hasLinks: boolean = false;
   readonly replacesInSteps = true;
@@ -44,22 +41,22 @@ export class Legacy implements Dialect {
   /** 9P2000.u. */
   readonly #extended: boolean;
   readonly #listings: Listings;
-  /** DM bits by fid, as last seen. */
-  readonly #modes = new WeakMap<Fid, number>();
+  readonly #wstats: Wstats;
 
   constructor(calls: Plan9Calls, accounts: Accounts, extended = false) {
     this.calls = calls;
     this.#accounts = accounts;
     this.#extended = extended;
     this.#listings = new Listings(calls, extended);
+    this.#wstats = new Wstats(calls);
   }
 
   attach(uname: string, aname: string, uid: number, signal?: AbortSignalLike): Promise<Fid> {
     return this.calls.attach(uname, aname, uid, signal);
   }
 
-  walk(from: Fid, names: readonly string[], signal?: AbortSignalLike): Promise<Fid> {
-    return walk(this.calls, from, names, signal);
+  walk(from: Fid, names: readonly string[], signal?: AbortSignalLike, above?: Qid): Promise<Fid> {
+    return walk(this.calls, from, names, signal, above);
   }
 
   async stat(fid: Fid, signal?: AbortSignalLike): Promise<FileStat> {
@@ -67,18 +64,15 @@ export class Legacy implements Dialect {
   }
 
   /** The server's own stat. */
-  protected async look(fid: Fid, signal?: AbortSignalLike): Promise<Stat> {
-    const stat = await this.calls.stat(fid, signal);
-    fid.qid = stat.qid;
-    this.#modes.set(fid, stat.mode);
-    return stat;
+  protected look(fid: Fid, signal?: AbortSignalLike): Promise<Stat> {
+    return this.#wstats.look(fid, signal);
   }
 
   async change(fid: Fid, change: StatChange, signal?: AbortSignalLike): Promise<void> {
-    const wstat = (dm: number) => this.calls.wstat(fid, toWstat(change, dm, this.#extended, this.#accounts), signal);
-    const dm = change.mode === undefined ? 0 : this.#modes.get(fid);
-    if (dm !== undefined) return wstat(dm);
-    await this.calls.connection.fids.during([fid], async () => wstat((await this.look(fid, signal)).mode));
+    await this.calls.connection.fids.during([fid], async () => {
+      const dm = change.mode === undefined ? 0 : await this.#wstats.kindOf(fid, signal);
+      await this.#wstats.send(fid, toWstat(change, dm, this.#extended, this.#accounts), signal);
+    });
   }
 
   /** There is no such message. */
@@ -201,7 +195,7 @@ export class Legacy implements Dialect {
   }
 
   #rename(fid: Fid, name: string, signal?: AbortSignalLike): Promise<void> {
-    return this.calls.wstat(fid, { ...UNTOUCHED, name }, signal);
+    return this.#wstats.send(fid, { ...UNTOUCHED, name }, signal);
   }
 
   /**
@@ -242,7 +236,7 @@ export class Legacy implements Dialect {
 
   /** A Twstat that changes nothing (stat(9P)). */
   fsync(fid: Fid, _dataOnly: boolean, signal?: AbortSignalLike): Promise<void> {
-    return this.calls.wstat(fid, UNTOUCHED, signal);
+    return this.#wstats.send(fid, UNTOUCHED, signal);
   }
 
   async lock(_fid: Fid, _lock: RecordLock, _signal?: AbortSignalLike): Promise<'granted' | 'blocked'> {

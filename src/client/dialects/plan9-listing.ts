@@ -12,6 +12,7 @@ import type { Calls } from '../calls.ts';
 import type { Fid } from '../fids.ts';
 import { chunkSize } from '../io.ts';
 import { readBlock } from './block.ts';
+import { CutListings } from './cutlistings.ts';
 import type { ListedDirent } from './dialect.ts';
 import { kindOf } from './plan9-stat.ts';
 
@@ -20,6 +21,8 @@ const DT_DIR = 4;
 const DOTS = 2;
 /** Bytes: go9p and others refuse a count in which the next entry does not fit. */
 const LEAST = 2048;
+/** Bytes of an entry with the longest name of most file systems, and with owners of 32 letters each. */
+const LONGEST_ENTRY = 63 + 255 + 3 * 32;
 
 /** Entries of one open directory that are kept. */
 const KEPT = 32_768;
@@ -46,10 +49,12 @@ export class Listings {
   readonly #calls: Calls;
   readonly #extended: boolean;
   readonly #places = new WeakMap<Fid, Place>();
+  readonly #cut: CutListings;
 
   constructor(calls: Calls, extended: boolean) {
     this.#calls = calls;
     this.#extended = extended;
+    this.#cut = new CutListings(calls.connection, LONGEST_ENTRY);
   }
 
   /** What Dialect.readdir promises. */
@@ -91,7 +96,9 @@ export class Listings {
       (payload) => this.#parse(payload, at),
       signal,
     );
-    return { placed: entries, end: at + length };
+    const end = at + length;
+    this.#cut.saw(fid, { from: BigInt(at), end: BigInt(end), count, length });
+    return { placed: entries, end };
   }
 
   #parse(payload: Uint8Array, at: number): { entries: Placed[]; fault: string | undefined } {

@@ -1,6 +1,7 @@
 // The stat of 9P2000 and 9P2000.u as a file's attributes, and changes of attributes as the stat of a Twstat.
 // Guarantees: what a dialect cannot say is not made up: an owner without a number is NONUNAME, links are counted as one.
 
+import { byteLength } from '../../common/text.ts';
 import { DM, NONUNAME } from '../../wire/p9/constants.ts';
 import type { ListedStat, Stat } from '../../wire/p9/stat.ts';
 import { UNTOUCHED } from '../../wire/p9/stat.ts';
@@ -77,7 +78,7 @@ function rdevOf(extension: string): number {
 
 function sizeOf(stat: Stat, extended: boolean): number {
   // a symlink is as long as its target (lstat(2)); servers say 0
-  if (extended && (stat.mode & DM.SYMLINK) !== 0) return Buffer.byteLength(stat.extension);
+  if (extended && (stat.mode & DM.SYMLINK) !== 0) return byteLength(stat.extension);
   return Math.max(0, stat.length);
 }
 

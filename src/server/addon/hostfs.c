@@ -4,8 +4,9 @@
  * attributes, directory cookies, open file description locks; and acting as another user for the length of one call.
  *
  * Guarantees: every function returns a negative errno instead of throwing for what the kernel says; it throws TypeError for
- * wrong arguments only. A name that holds `/` never reaches a system call. All run on the calling thread; what may wait
- * for a disk for long (large reads and writes, fsync) is not here.
+ * wrong arguments only. A name is the bytes that the string stands for (common/text.ts), and -EILSEQ where it stands for none. A
+ * name that holds `/` never reaches a system call. All run on the calling thread; what may wait for a disk for long (large
+ * reads and writes, fsync) is not here.
  *
  * An O_PATH descriptor stands for its inode, also for a symbolic link; calls that the kernel has for paths only go through
  * /proc/self/fd/N, a link that leads to that very inode and nowhere further.
@@ -30,9 +31,9 @@
 #include <node_api.h>
 
 #define MAX_ARGS 6
-/* Names are as long as their file system likes (vfat counts characters), within the PATH_MAX that the kernel copies in. Node
- * cuts text between characters, so the room for one more of them is what keeps a text that was cut too long for the kernel:
- * it is refused, and never taken for a shorter name. */
+/* Names are as long as their file system likes (vfat counts characters), within the PATH_MAX that the kernel copies in. Text is
+ * cut between characters, so the room for one more of them is what keeps a text that was cut too long for the kernel: the
+ * kernel refuses it, and never takes it for a shorter name. */
 #define TEXT_ROOM (PATH_MAX + 8)
 #define LINK_ROOM 40
 #define GROUPS_MAX 65536
@@ -41,6 +42,8 @@ typedef struct {
   napi_env env;
   napi_value value[MAX_ARGS];
   bool bad;
+  /* the errno to answer with where that is no TypeError */
+  int refused;
 } args;
 
 static args take(napi_env env, napi_callback_info info, size_t count) {
@@ -63,11 +66,55 @@ static int64_t big(args *a, int i) {
   return value;
 }
 
+static bool is_high(char16_t unit) { return unit >= 0xd800 && unit <= 0xdbff; }
+static bool is_low(char16_t unit) { return unit >= 0xdc00 && unit <= 0xdfff; }
+
+/* The bytes of one character, of which `out` has room for four; its units are `in[0]` and, for a pair, `in[1]`. Returns their
+ * number, 0 for a lone surrogate that stands for no byte. */
+static size_t encode(const char16_t *in, bool pair, char *out) {
+  uint32_t code = in[0];
+  size_t count = 0;
+  if (pair) {
+    code = 0x10000 + ((code - 0xd800) << 10) + (in[1] - 0xdc00u);
+    out[count++] = (char)(0xf0 | code >> 18);
+    out[count++] = (char)(0x80 | (code >> 12 & 0x3f));
+    out[count++] = (char)(0x80 | (code >> 6 & 0x3f));
+  } else if (code >= 0xdc80 && code <= 0xdcff) {
+    out[0] = (char)(code - 0xdc00);
+    return 1;
+  } else if (is_high(in[0]) || is_low(in[0])) {
+    return 0;
+  } else if (code < 0x80) {
+    out[0] = (char)code;
+    return 1;
+  } else if (code < 0x800) {
+    out[count++] = (char)(0xc0 | code >> 6);
+  } else {
+    out[count++] = (char)(0xe0 | code >> 12);
+    out[count++] = (char)(0x80 | (code >> 6 & 0x3f));
+  }
+  out[count++] = (char)(0x80 | (code & 0x3f));
+  return count;
+}
+
+/* Node's own conversion makes every lone surrogate U+FFFD, and one file of many. A string of more units than there is room for
+ * comes cut; no unit has less than one byte, so that the room for bytes is full before the cut is reached. */
 static void text(args *a, int i, char *out, size_t room) {
-  size_t length = 0;
+  char16_t units[TEXT_ROOM];
+  size_t count = 0, at = 0;
   out[0] = 0;
-  if (!a->bad && napi_get_value_string_utf8(a->env, a->value[i], out, room, &length) != napi_ok) a->bad = true;
-  if (!a->bad && strlen(out) != length) a->bad = true;
+  if (!a->bad && napi_get_value_string_utf16(a->env, a->value[i], units, TEXT_ROOM, &count) != napi_ok) a->bad = true;
+  if (a->bad) return;
+  for (size_t u = 0; u < count && at + 4 < room;) {
+    bool pair = u + 1 < count && is_high(units[u]) && is_low(units[u + 1]);
+    size_t bytes = encode(units + u, pair, out + at);
+    if (bytes == 0) a->refused = EILSEQ;
+    if (bytes == 0 || units[u] == 0) a->bad = true;
+    if (a->bad) break;
+    at += bytes;
+    u += pair ? 2 : 1;
+  }
+  out[at] = 0;
 }
 
 /* One component. */
@@ -99,13 +146,15 @@ static double *numbers(args *a, int i, size_t count) {
 
 static napi_value give(args *a, int64_t result) {
   napi_value value = NULL;
-  if (a->bad) {
+  if (a->bad && a->refused == 0) {
     bool pending = false;
     napi_is_exception_pending(a->env, &pending);
     if (!pending) napi_throw_type_error(a->env, "ERR_INVALID_ARG_TYPE", "hostfs: wrong arguments");
     return NULL;
   }
-  napi_create_int64(a->env, result < 0 ? -errno : result, &value);
+  if (a->bad) result = -a->refused;
+  else if (result < 0) result = -errno;
+  napi_create_int64(a->env, result, &value);
   return value;
 }
 

@@ -12,7 +12,7 @@ import type { Awaitable, ReadResult } from '../tree.ts';
 export type ServedName = Exclude<RequestName, 'Tversion' | 'Tflush'>;
 
 /** The body of the reply; what carries a payload is answered with the bytes where they lie. */
-export type Reply<N extends ServedName> = N extends 'Tread' | 'Treaddir' ? ReadResult : Body<ReplyTo<N>>;
+export type Reply<N extends ServedName> = Body<ReplyTo<N>> extends { data: Uint8Array } ? ReadResult : Body<ReplyTo<N>>;
 
 export type Handler<N extends ServedName> = (
   session: Session,

@@ -113,7 +113,7 @@ const forms: Forms = {
         return `HARDLINKCOUNT ${nlink}`;
     }
   },
-  birth: (fid, dm) => ({ mode: fromDm(dm), gid: fid.user.gid }),
+  birth: (_dir, { gid }, dm) => ({ mode: fromDm(dm), gid }),
   owners: ({ nUid, nGid, uid, gid }: Stat, names: Names) => ({
     uid: owner(nUid, uid, names.uid),
     gid: owner(nGid, gid, names.gid),

@@ -39,8 +39,8 @@ export interface Forms {
   fromDm(dm: number, old: number): number;
   /** .u's extension of a file. */
   extension(node: TreeNode, attributes: Attributes, user: Fid['user'], signal: AbortSignalLike): Awaitable<string>;
-  /** What a file or directory that is made in the directory of `fid` gets. */
-  birth(fid: Fid, dm: number, signal: AbortSignalLike): Awaitable<Birth>;
+  /** What a file or directory that `user` makes in `dir` gets. */
+  birth(dir: TreeNode, user: Fid['user'], dm: number, signal: AbortSignalLike): Awaitable<Birth>;
   /** The owners that a Twstat asks for; undefined for those to be left alone. Refuses names that nobody has. */
   owners(stat: Stat, names: Names): { readonly uid: number | undefined; readonly gid: number | undefined };
   /** By the DM bit that asks for it. */

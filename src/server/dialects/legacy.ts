@@ -26,8 +26,8 @@ const forms: Forms = {
    * open(9P): no more for anybody than the directory gives, and the directory's group. That one is for its members only:
    * a host asks as whom it makes a file, and would let anybody in who comes with the directory's group.
    */
-  birth: ({ node, user }, dm, signal) =>
-    after(node.getattr(GETATTR.BASIC, user, signal), ({ mode, gid }) => {
+  birth: (dir, user, dm, signal) =>
+    after(dir.getattr(GETATTR.BASIC, user, signal), ({ mode, gid }) => {
       const kept = dm & DM.DIR ? 0o777 : 0o666;
       return { mode: dm & 0o777 & (~kept | mode), gid: user.groups.includes(gid) ? gid : user.gid };
     }),

@@ -1,9 +1,11 @@
-// Tgetattr, Tsetattr, Tstatfs. All work on any fid, also on an open one whose file has lost its name.
+// Tgetattr, Tsetattr, Tstatfs. All work on any fid; where fids follow their files, also on one whose file has no name.
 
 import { errno } from '../../common/errno.ts';
 import { SETATTR } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import type { Request } from '../flush.ts';
+import { meant } from '../meaning.ts';
+import { ownFile } from '../opened.ts';
 import { refuse } from '../refuse.ts';
 import type { Session } from '../session.ts';
 import { type Awaitable, type Changes, isPromise, type Time } from '../tree.ts';
@@ -14,13 +16,15 @@ const NONUID = 0xffffffff;
 
 export function getattr(session: Session, message: Message<'Tgetattr'>, request: Request): Awaitable<Body<'Rgetattr'>> {
   const fid = session.use(request, message.fid);
-  return fid.node.getattr(message.mask, fid.user, request);
+  return meant(session, fid, 'attributes', request, (node) => node.getattr(message.mask, fid.user, request));
 }
 
 export function setattr(session: Session, message: Message<'Tsetattr'>, request: Request): Awaitable<Body<'Rsetattr'>> {
   const fid = session.use(request, message.fid);
-  const file = fid.state.kind === 'open' && access(fid).write ? fid.state.file : undefined;
-  const done = fid.node.setattr(changes(message), file, fid.user, request);
+  const file = access(fid).write ? ownFile(session, fid) : undefined;
+  const done = meant(session, fid, 'changes', request, (node) =>
+    node.setattr(changes(message), file, fid.user, request),
+  );
   return isPromise(done) ? done.then(() => ({})) : {};
 }
 
@@ -44,5 +48,5 @@ function time(sec: number, nsec: number): Time {
 
 export function statfs(session: Session, message: Message<'Tstatfs'>, request: Request): Awaitable<Body<'Rstatfs'>> {
   const fid = session.use(request, message.fid);
-  return fid.node.statfs(fid.user, request);
+  return meant(session, fid, 'names', request, (node) => node.statfs(fid.user, request));
 }

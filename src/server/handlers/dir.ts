@@ -11,9 +11,11 @@ import type { Body, Message } from '../../wire/p9/messages.ts';
 import { direntSize, writeDirent } from '../../wire/p9/types.ts';
 import type { Fid } from '../fids.ts';
 import type { Request } from '../flush.ts';
+import { atPlace, meant, reroute } from '../meaning.ts';
 import { checkName, refuse } from '../refuse.ts';
+import { below } from '../routes.ts';
 import type { Session } from '../session.ts';
-import { type Awaitable, after, isPromise, type ReadResult } from '../tree.ts';
+import { type Awaitable, after, isPromise, type ReadResult, type TreeNode } from '../tree.ts';
 import { openFile } from './io.ts';
 
 /** More than this in one reply saves little, and a listing that was asked for with a great count is seldom long. */
@@ -62,7 +64,9 @@ function list(fid: Fid, cookie: bigint, size: number, slab: Slab, request: Reque
 export function mkdir(session: Session, message: Message<'Tmkdir'>, request: Request): Awaitable<Body<'Rmkdir'>> {
   const fid = session.use(request, message.dfid);
   checkName(message.name, errno.EEXIST);
-  const qid = fid.node.mkdir(message.name, message.mode, message.gid, fid.user, request);
+  const qid = meant(session, fid, 'names', request, (node) =>
+    node.mkdir(message.name, message.mode, message.gid, fid.user, request),
+  );
   return isPromise(qid) ? qid.then((made) => ({ qid: made })) : { qid };
 }
 
@@ -70,7 +74,9 @@ export function mknod(session: Session, message: Message<'Tmknod'>, request: Req
   const fid = session.use(request, message.dfid);
   checkName(message.name, errno.EEXIST);
   const device = { major: message.major, minor: message.minor };
-  const qid = fid.node.mknod(message.name, message.mode, device, message.gid, fid.user, request);
+  const qid = meant(session, fid, 'names', request, (node) =>
+    node.mknod(message.name, message.mode, device, message.gid, fid.user, request),
+  );
   return isPromise(qid) ? qid.then((made) => ({ qid: made })) : { qid };
 }
 
@@ -80,19 +86,25 @@ export function unlinkat(
   request: Request,
 ): Awaitable<Body<'Runlinkat'>> {
   const { name, flags } = message;
+  if (!session.behaviour.kind.hasAt) refuse(errno.EOPNOTSUPP);
   const fid = session.use(request, message.dirfid);
   if ((flags & ~AT_REMOVEDIR) !== 0) refuse(errno.EINVAL);
   const directory = flags === AT_REMOVEDIR;
   checkName(name, directory ? (name === '.' ? errno.EINVAL : errno.ENOTEMPTY) : errno.EISDIR);
-  const { node } = fid;
-  const done = node.unlink(name, directory, fid.user, request);
-  if (isPromise(done)) return done.then(() => removed(session, fid, name));
-  return removed(session, fid, name);
+  return meant(session, fid, 'names', request, (dir) =>
+    after(unlink(session, fid, dir, name, directory, request), () => ({})),
+  );
 }
 
-function removed(session: Session, dir: Fid, name: string): object {
-  session.places.removed(dir.node, name);
-  return {};
+function unlink(
+  session: Session,
+  { user }: Fid,
+  dir: TreeNode,
+  name: string,
+  directory: boolean,
+  signal: AbortSignalLike,
+): Awaitable<void> {
+  return after(dir.unlink(name, directory, user, signal), () => session.places.removed(dir, name));
 }
 
 /** A clunk with a side effect: the fid is gone also when the removal fails (remove(9P)). */
@@ -104,17 +116,19 @@ export function remove(session: Session, message: Message<'Tremove'>, request: R
 
 /** Removes the name at which a fid stands. */
 export function removeAt(session: Session, fid: Fid, signal: AbortSignalLike): Awaitable<void> {
-  const directory = (fid.node.qid.type & QT.DIR) !== 0;
-  return atPlace(fid, signal, (dir, name) =>
-    after(dir.unlink(name, directory, fid.user, signal), () => session.places.removed(dir, name)),
-  );
+  return atPlace(fid, signal, (dir, name, isDirectory) => unlink(session, fid, dir, name, isDirectory, signal));
 }
 
 export function rename(session: Session, message: Message<'Trename'>, request: Request): Awaitable<Body<'Rrename'>> {
   const fid = session.use(request, message.fid);
   const to = session.use(request, message.dfid);
   checkName(message.name, errno.EBUSY);
-  return atPlace(fid, request, (dir, name) => moveEntry(session, request, fid, dir, name, to, message.name));
+  return atPlace(fid, request, (dir, name) =>
+    after(moveEntry(session, request, fid, dir, name, to, message.name), () => {
+      if (to.route !== undefined) reroute(fid, below(to.route, message.name));
+      return {};
+    }),
+  );
 }
 
 export function renameat(
@@ -122,47 +136,28 @@ export function renameat(
   message: Message<'Trenameat'>,
   request: Request,
 ): Awaitable<Body<'Rrenameat'>> {
+  if (!session.behaviour.kind.hasAt) refuse(errno.EOPNOTSUPP);
   const from = session.use(request, message.olddirfid);
   const to = session.use(request, message.newdirfid);
   checkName(message.oldname, errno.EBUSY);
   checkName(message.newname, errno.EBUSY);
-  return moveEntry(session, request, from, from.node, message.oldname, to, message.newname);
+  return meant(session, from, 'names', request, (dir) =>
+    after(moveEntry(session, request, from, dir, message.oldname, to, message.newname), () => ({})),
+  );
 }
 
 function moveEntry(
   session: Session,
   request: Request,
   by: Fid,
-  dir: Fid['node'],
+  dir: TreeNode,
   name: string,
   to: Fid,
   newName: string,
-): Awaitable<object> {
-  const { node: newDir } = to;
-  return after(dir.rename(name, newDir, newName, by.user, request), () => {
-    session.places.moved(dir, name, newDir, newName, to.place);
-    return {};
-  });
-}
-
-/**
- * Calls `act` with the directory and the name at which the fid stands, having looked that the name still leads to the
- * fid's node: another server of the same directory may have changed it.
- */
-export function atPlace<T>(
-  fid: Fid,
-  signal: AbortSignalLike,
-  act: (dir: Fid['node'], name: string) => Awaitable<T>,
-): Awaitable<T> {
-  const { place, node } = fid;
-  // the root has no name, and neither has a directory that was reached through `..` from a root above it
-  if (place === undefined) refuse(errno.EBUSY);
-  if (place.gone) refuse(errno.ENOENT);
-  const { dir, name } = place;
-  const proceed = (found: Fid['node']): Awaitable<T> => {
-    const same = found === node;
-    found.release();
-    return same ? act(dir, name) : refuse(errno.ENOENT);
-  };
-  return after(dir.walk(name, fid.user, signal), proceed);
+): Awaitable<void> {
+  return meant(session, to, 'names', request, (newDir) =>
+    after(dir.rename(name, newDir, newName, by.user, request), () =>
+      session.places.moved(dir, name, newDir, newName, to.place),
+    ),
+  );
 }

@@ -1,8 +1,10 @@
 // Tlink, Tsymlink, Treadlink.
 
 import { errno } from '../../common/errno.ts';
+import { byteLength } from '../../common/text.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import type { Request } from '../flush.ts';
+import { meant } from '../meaning.ts';
 import { checkName, refuse } from '../refuse.ts';
 import type { Session } from '../session.ts';
 import { type Awaitable, isPromise } from '../tree.ts';
@@ -14,7 +16,9 @@ export function link(session: Session, message: Message<'Tlink'>, request: Reque
   const dir = session.use(request, message.dfid);
   const target = session.use(request, message.fid);
   checkName(message.name, errno.EEXIST);
-  const done = dir.node.link(target.node, message.name, dir.user, request);
+  const done = meant(session, dir, 'names', request, (above) =>
+    meant(session, target, 'names', request, (node) => above.link(node, message.name, dir.user, request)),
+  );
   return isPromise(done) ? done.then(() => ({})) : {};
 }
 
@@ -22,8 +26,10 @@ export function symlink(session: Session, message: Message<'Tsymlink'>, request:
   const dir = session.use(request, message.dfid);
   checkName(message.name, errno.EEXIST);
   if (message.target === '') refuse(errno.ENOENT);
-  if (Buffer.byteLength(message.target) > TARGET_MAX) refuse(errno.ENAMETOOLONG);
-  const qid = dir.node.symlink(message.name, message.target, message.gid, dir.user, request);
+  if (byteLength(message.target) > TARGET_MAX) refuse(errno.ENAMETOOLONG);
+  const qid = meant(session, dir, 'names', request, (node) =>
+    node.symlink(message.name, message.target, message.gid, dir.user, request),
+  );
   return isPromise(qid) ? qid.then((made) => ({ qid: made })) : { qid };
 }
 
@@ -33,6 +39,6 @@ export function readlink(
   request: Request,
 ): Awaitable<Body<'Rreadlink'>> {
   const fid = session.use(request, message.fid);
-  const target = fid.node.readlink(fid.user, request);
+  const target = meant(session, fid, 'names', request, (node) => node.readlink(fid.user, request));
   return isPromise(target) ? target.then((text) => ({ target: text })) : { target };
 }

@@ -5,9 +5,17 @@ import { OPEN } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import type { Fid, FidState } from '../fids.ts';
 import type { Request } from '../flush.ts';
+import { enter, meant, turnTo } from '../meaning.ts';
+import { opened, treeFlags } from '../opened.ts';
 import { checkName, refuse } from '../refuse.ts';
 import type { Session } from '../session.ts';
-import { type Awaitable, isPromise, type OpenFile, type TreeNode } from '../tree.ts';
+import { type Awaitable, after, isPromise, type OpenFile, type TreeNode } from '../tree.ts';
+
+/** What was opened: a file, and a reference to the node that it is of. */
+export interface Opening {
+  readonly node: TreeNode;
+  readonly file: OpenFile;
+}
 
 export function lopen(session: Session, message: Message<'Tlopen'>, request: Request): Awaitable<Body<'Rlopen'>> {
   const fid = session.use(request, message.fid);
@@ -15,8 +23,11 @@ export function lopen(session: Session, message: Message<'Tlopen'>, request: Req
   checkAccess(flags);
   return opening(
     fid,
-    () => fid.node.open(flags, fid.user, request),
-    (file) => ({ kind: 'open', file, flags }),
+    () => meant(session, fid, 'names', request, (node) => openNode(session, node, flags, fid, request)),
+    ({ node, file }) => {
+      turnTo(fid, node);
+      return opened(session, fid, file, flags);
+    },
     () => ({ qid: fid.node.qid, iounit: session.iounit }),
   );
 }
@@ -30,10 +41,13 @@ export function lcreate(session: Session, message: Message<'Tlcreate'>, request:
   checkAccess(flags);
   return opening(
     fid,
-    () => fid.node.create(name, flags, mode, gid, fid.user, request),
-    ({ node, file }: { node: TreeNode; file: OpenFile }) => {
-      become(session, fid, name, node);
-      return { kind: 'open', file, flags };
+    () =>
+      meant(session, fid, 'names', request, (dir) =>
+        dir.create(name, treeFlags(session.behaviour, flags), mode, gid, fid.user, request),
+      ),
+    ({ node, file }) => {
+      enter(session, fid, name, node);
+      return opened(session, fid, file, flags);
     },
     () => ({ qid: fid.node.qid, iounit: session.iounit }),
   );
@@ -43,13 +57,18 @@ function checkAccess(flags: number): void {
   if ((flags & OPEN.ACCMODE) === OPEN.ACCMODE) refuse(errno.EINVAL);
 }
 
-/** The directory's fid is that of an entry from now on; takes over the reference to `node`. */
-export function become(session: Session, fid: Fid, name: string, node: TreeNode): void {
-  const { node: dir, place } = fid;
-  fid.place = session.places.at(dir, name, place);
-  fid.node = node;
-  session.places.release(place);
-  dir.release();
+/** Opens what the fid means. */
+export function openNode(
+  { behaviour }: Session,
+  node: TreeNode,
+  flags: number,
+  { user }: Fid,
+  request: Request,
+): Awaitable<Opening> {
+  return after(node.open(treeFlags(behaviour, flags), user, request), (file) => {
+    node.retain();
+    return { node, file };
+  });
 }
 
 /** Holds the fid in state `opening` while `begin` runs, so that no second open gets in between. */

@@ -6,6 +6,7 @@ import type { Body, Message } from '../../wire/p9/messages.ts';
 import { Fid } from '../fids.ts';
 import type { Request } from '../flush.ts';
 import { refuse } from '../refuse.ts';
+import { rootRoute } from '../routes.ts';
 import type { Session } from '../session.ts';
 import { type Awaitable, isPromise, type TreeNode, type User } from '../tree.ts';
 import { commit } from './xattr.ts';
@@ -37,7 +38,8 @@ export function attach(session: Session, message: Message<'Tattach'>, request: R
 }
 
 function attached(session: Session, fid: number, user: User, node: TreeNode): Body<'Rattach'> {
-  session.fids.add(new Fid(fid, user, node, undefined));
+  const route = session.behaviour.kind.names === 'path' ? rootRoute(node) : undefined;
+  session.fids.add(new Fid(fid, user, node, undefined, route));
   return { qid: node.qid };
 }
 
@@ -50,7 +52,7 @@ export function clunk(session: Session, message: Message<'Tclunk'>, request: Req
   if (fid.uses > 0) return {};
   let committing: void | Promise<void>;
   try {
-    committing = fid.state.kind === 'xattr write' ? commit(fid, fid.state, request) : undefined;
+    committing = fid.state.kind === 'xattr write' ? commit(session, fid, fid.state, request) : undefined;
   } catch (error) {
     session.fids.destroy(fid);
     throw error;

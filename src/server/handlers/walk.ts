@@ -12,10 +12,11 @@ import { Fid } from '../fids.ts';
 import type { Request } from '../flush.ts';
 import type { Place } from '../places.ts';
 import { refuse } from '../refuse.ts';
+import { below, follow, type Route } from '../routes.ts';
 import type { Session } from '../session.ts';
 import { type Awaitable, isPromise, type TreeNode } from '../tree.ts';
 
-/** Where the walk stands: holds one reference to node and place. */
+/** Where the walk stands: holds one reference to node and place. Fids that are paths have a route, and no place. */
 interface Walk {
   session: Session;
   request: Request;
@@ -24,6 +25,7 @@ interface Walk {
   names: readonly string[];
   node: TreeNode;
   place: Place | undefined;
+  route: Route | undefined;
   qids: Qid[];
 }
 
@@ -34,9 +36,36 @@ export function walk(session: Session, message: Message<'Twalk'>, request: Reque
   if (newfid !== from.number) session.fids.reserve(newfid);
   else if (names.length === 0) return { qids: [] };
   else if (from.state.kind !== 'walked') refuse(errno.EINVAL);
-  from.node.retain();
-  if (from.place !== undefined) from.place.refs++;
-  return proceed({ session, request, from, newfid, names, node: from.node, place: from.place, qids: [] });
+  const { node, place, route } = from;
+  const begin = (at: TreeNode) => proceed({ session, request, from, newfid, names, node: at, place, route, qids: [] });
+  if (route !== undefined && (names.length > 0 || session.behaviour.kind.clonesLook)) {
+    return fromRoute(session, from, newfid, route, request, begin);
+  }
+  node.retain();
+  if (place !== undefined) place.refs++;
+  return begin(node);
+}
+
+/** Begins a walk at what has the fid's path now. */
+function fromRoute(
+  session: Session,
+  from: Fid,
+  newfid: number,
+  route: Route,
+  request: Request,
+  begin: (node: TreeNode) => Awaitable<Body<'Rwalk'>>,
+): Awaitable<Body<'Rwalk'>> {
+  const lost = (error: unknown): never => {
+    if (newfid !== from.number) session.fids.cancel(newfid);
+    throw error;
+  };
+  let node: Awaitable<TreeNode>;
+  try {
+    node = follow(route, from.user, request);
+  } catch (error) {
+    return lost(error);
+  }
+  return isPromise(node) ? node.then(begin, lost) : begin(node);
 }
 
 function proceed(walk: Walk): Awaitable<Body<'Rwalk'>> {
@@ -75,8 +104,10 @@ function stay(walk: Walk): void {
 
 function step(walk: Walk, name: string, node: TreeNode): void {
   const { places } = walk.session;
-  const { node: dir, place: up } = walk;
-  if (name !== '..') {
+  const { node: dir, place: up, route } = walk;
+  if (route !== undefined) {
+    walk.route = name === '..' ? (route.up ?? route) : below(route, name);
+  } else if (name !== '..') {
     walk.place = places.at(dir, name, up);
   } else if (node === dir) {
     walk.place = undefined;
@@ -110,7 +141,7 @@ function finish(walk: Walk): Body<'Rwalk'> {
     }
     session.fids.remove(newfid);
   }
-  session.fids.add(new Fid(newfid, from.user, walk.node, walk.place));
+  session.fids.add(new Fid(newfid, from.user, walk.node, walk.place, walk.route));
   return { qids };
 }
 

@@ -3,10 +3,12 @@
 // Size 0 removes the attribute, as every .L server has it, unless CREATE asks for an (empty) one that must be new.
 
 import { errno } from '../../common/errno.ts';
+import { byteLength } from '../../common/text.ts';
 import { NOFID } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import { Fid, type FidState } from '../fids.ts';
 import type { Request } from '../flush.ts';
+import { meant } from '../meaning.ts';
 import { refuse } from '../refuse.ts';
 import type { Session } from '../session.ts';
 import { type Awaitable, isPromise, XATTR, XATTR_MAX } from '../tree.ts';
@@ -22,14 +24,14 @@ export function xattrwalk(
   const { name, newfid } = message;
   const from = session.use(request, message.fid);
   if (newfid === NOFID || newfid === from.number) refuse(errno.EINVAL);
-  if (Buffer.byteLength(name) > NAME_MAX) refuse(errno.ERANGE);
+  if (byteLength(name) > NAME_MAX) refuse(errno.ERANGE);
   const { fids } = session;
   fids.reserve(newfid);
   const found = (value: Uint8Array): Body<'Rxattrwalk'> => {
     if (value.length > XATTR_MAX) refuse(errno.E2BIG);
     fids.countXattr();
     from.node.retain();
-    fids.add(new Fid(newfid, from.user, from.node, undefined, { kind: 'xattr read', value }));
+    fids.add(new Fid(newfid, from.user, from.node, undefined, from.route, { kind: 'xattr read', value }));
     return { size: value.length };
   };
   const failed = (error: unknown): never => {
@@ -37,7 +39,9 @@ export function xattrwalk(
     throw error;
   };
   try {
-    const value = name === '' ? from.node.listxattr(from.user, request) : from.node.getxattr(name, from.user, request);
+    const value = meant(session, from, 'xattrs', request, (node) =>
+      name === '' ? node.listxattr(from.user, request) : node.getxattr(name, from.user, request),
+    );
     return isPromise(value) ? value.then(found).catch(failed) : found(value);
   } catch (error) {
     return failed(error);
@@ -52,7 +56,7 @@ export function xattrcreate(
   const { name, size, flags } = message;
   const fid = session.use(request, message.fid);
   if (fid.state.kind !== 'walked') refuse(errno.EINVAL);
-  if (name === '' || Buffer.byteLength(name) > NAME_MAX) refuse(errno.ERANGE);
+  if (name === '' || byteLength(name) > NAME_MAX) refuse(errno.ERANGE);
   if (size > XATTR_MAX) refuse(errno.E2BIG);
   if (flags !== 0 && flags !== XATTR.CREATE && flags !== XATTR.REPLACE) refuse(errno.EINVAL);
   session.fids.countXattr();
@@ -62,12 +66,15 @@ export function xattrcreate(
 
 /** The clunk of an xattr that was written. */
 export function commit(
+  session: Session,
   fid: Fid,
   state: Extract<FidState, { kind: 'xattr write' }>,
   request: Request,
 ): void | Promise<void> {
   const { name, value, flags, filled } = state;
   if (filled !== value.length) refuse(errno.EINVAL);
-  if (value.length === 0 && flags !== XATTR.CREATE) return fid.node.removexattr(name, fid.user, request);
-  return fid.node.setxattr(name, value, flags, fid.user, request);
+  return meant(session, fid, 'xattrs', request, (node) => {
+    if (value.length === 0 && flags !== XATTR.CREATE) return node.removexattr(name, fid.user, request);
+    return node.setxattr(name, value, flags, fid.user, request);
+  });
 }

@@ -4,28 +4,26 @@
 
 import type { Slab } from '../../common/bufpool.ts';
 import { errno } from '../../common/errno.ts';
-import { CancelledError, ErrnoError } from '../../common/errors.ts';
+import { CancelledError, ErrnoError, isErrno } from '../../common/errors.ts';
 import { Writer } from '../../common/writer.ts';
 import { QT } from '../../wire/p9/constants.ts';
 import type { Message } from '../../wire/p9/messages.ts';
 import { type Stat, statSize, writeStat } from '../../wire/p9/stat.ts';
 import type { Dirent } from '../../wire/p9/types.ts';
 import type { Forms } from '../dialects/forms.ts';
-import type { Fid, FidState, Listing } from '../fids.ts';
+import type { Fid, Listing, OpenFid } from '../fids.ts';
 import type { Request } from '../flush.ts';
 import { read as readFile } from '../handlers/io.ts';
+import { meant } from '../meaning.ts';
 import { refuse } from '../refuse.ts';
 import type { Session } from '../session.ts';
-import { type Awaitable, isPromise, type ReadResult } from '../tree.ts';
-import type { Names } from '../users.ts';
+import { type Awaitable, isPromise, type ReadResult, type TreeNode, type User } from '../tree.ts';
 import { bareStat, statOf } from './stat.ts';
 
 /** Every entry is walked to and looked at: more of them in one go would keep the others waiting. */
 const LISTING_MAX = 32 * 1024;
 /** Entries taken from the tree at a time. */
 const AHEAD = 64;
-
-type Open = Extract<FidState, { kind: 'open' }>;
 
 export function read(forms: Forms) {
   return (session: Session, message: Message<'Tread'>, request: Request): Awaitable<ReadResult> => {
@@ -44,7 +42,7 @@ async function list(
   forms: Forms,
   session: Session,
   fid: Fid,
-  state: Open,
+  state: OpenFid,
   listing: Listing,
   offset: number,
   size: number,
@@ -53,7 +51,8 @@ async function list(
   const slab = await session.lend(Math.max(size, 1), request);
   try {
     const from: Listing = offset === 0 ? { offset: 0, cookie: 0n, ahead: [] } : { ...listing };
-    const count = await fill(forms, fid, state, from, slab, size, session.users.names, request);
+    const write = (dir: TreeNode | undefined) => fill(forms, session, dir, fid.user, state, from, slab, size, request);
+    const count = await inListed(session, fid, request, write);
     // only now: a read that was flushed has not moved it
     Object.assign(listing, from, { offset: offset + count });
     return { data: slab.bytes.subarray(0, count), release: () => slab.release() };
@@ -63,15 +62,38 @@ async function list(
   }
 }
 
+/**
+ * Calls `act` with the directory in which the entries are looked at. Where that goes by a path that leads nowhere any
+ * more it is undefined: the listing itself may go on, and none of its entries is found (u9fs).
+ */
+async function inListed<T>(
+  session: Session,
+  fid: Fid,
+  request: Request,
+  act: (dir: TreeNode | undefined) => Promise<T>,
+): Promise<T> {
+  let looked = false;
+  try {
+    return await meant(session, fid, 'attributes', request, (dir) => {
+      looked = true;
+      return act(dir);
+    });
+  } catch (error) {
+    if (looked || !(isErrno(error, errno.ENOENT) || isErrno(error, errno.ENOTDIR))) throw error;
+    return act(undefined);
+  }
+}
+
 /** Writes entries until there are none or one does not fit; returns their bytes. */
 async function fill(
   forms: Forms,
-  fid: Fid,
-  state: Open,
+  session: Session,
+  dir: TreeNode | undefined,
+  user: User,
+  state: OpenFid,
   listing: Listing,
   slab: Slab,
   size: number,
-  names: Names,
   request: Request,
 ): Promise<number> {
   const writer = new Writer(slab.bytes);
@@ -80,7 +102,7 @@ async function fill(
     if (listing.ahead.length === 0) return writer.at;
     for (let i = 0; i < listing.ahead.length; i++) {
       const entry = listing.ahead[i]!;
-      const found = statOfEntry(forms, fid, entry, names, request);
+      const found = dir && statOfEntry(forms, session, dir, user, entry, request);
       const stat = isPromise(found) ? await found : found;
       if (request.aborted) throw new CancelledError();
       if (stat === undefined) continue;
@@ -97,7 +119,7 @@ async function fill(
 }
 
 /** Takes the next entries from the tree; none at the end. */
-async function advance(state: Open, listing: Listing, request: Request): Promise<void> {
+async function advance(state: OpenFid, listing: Listing, request: Request): Promise<void> {
   const ahead: Dirent[] = [];
   await state.file.readdir(
     listing.cookie,
@@ -116,9 +138,10 @@ async function advance(state: Open, listing: Listing, request: Request): Promise
 /** Undefined for an entry that is gone. */
 function statOfEntry(
   forms: Forms,
-  fid: Fid,
+  session: Session,
+  dir: TreeNode,
+  user: User,
   entry: Dirent,
-  names: Names,
   request: Request,
 ): Awaitable<Stat | undefined> {
   const { name, qid, type } = entry;
@@ -130,10 +153,10 @@ function statOfEntry(
     // whoever may read a directory and not search it is told what the directory itself holds
     return error.errno === errno.ENOENT ? undefined : bare();
   };
-  const look = (node: Fid['node']): Awaitable<Stat> => {
+  const look = (node: TreeNode): Awaitable<Stat> => {
     let stat: Awaitable<Stat>;
     try {
-      stat = statOf(forms, node, name, names, fid.user, request);
+      stat = statOf(forms, session, node, name, user, request);
     } catch (error) {
       node.release();
       throw error;
@@ -143,7 +166,7 @@ function statOfEntry(
     return stat;
   };
   try {
-    const node = fid.node.walk(name, fid.user, request);
+    const node = dir.walk(name, user, request);
     if (isPromise(node)) return node.then(look).catch(failed);
     const stat = look(node);
     return isPromise(stat) ? stat.catch(failed) : stat;
@@ -152,7 +175,7 @@ function statOfEntry(
   }
 }
 
-/** What an open of the fid's file is to begin with. */
-export function listingOf(fid: Fid): { listing?: Listing } {
-  return fid.node.qid.type & QT.DIR ? { listing: { offset: 0, cookie: 0n, ahead: [] } } : {};
+/** Where the listing of a fid that was just opened begins; undefined of what is no directory. */
+export function listingOf(fid: Fid): Listing | undefined {
+  return fid.node.qid.type & QT.DIR ? { offset: 0, cookie: 0n, ahead: [] } : undefined;
 }

@@ -10,10 +10,12 @@ import type { Birth, Forms } from '../dialects/forms.ts';
 import type { Fid, FidState } from '../fids.ts';
 import type { Request } from '../flush.ts';
 import { removeAt } from '../handlers/dir.ts';
-import { become, opening } from '../handlers/open.ts';
+import { opening, openNode } from '../handlers/open.ts';
+import { enter, inDirectory, meant, turnTo } from '../meaning.ts';
+import { opened, treeFlags } from '../opened.ts';
 import { checkName, refuse, stopIfAborted } from '../refuse.ts';
 import type { Session } from '../session.ts';
-import { type Awaitable, after, type OpenFile, type TreeNode } from '../tree.ts';
+import { type Awaitable, after, type OpenFile, type TreeNode, type User } from '../tree.ts';
 import { MAY, owns, permits, S } from '../trees/modes.ts';
 import { listingOf } from './list.ts';
 import { isDirectory, MARKS, qidIn } from './stat.ts';
@@ -31,9 +33,9 @@ function flagsOf(forms: Forms, mode: number): number {
 }
 
 /** The fid's state with an open file. Who opened to execute may read. */
-function opened(fid: Fid, file: OpenFile, flags: number): FidState {
+function openState(session: Session, fid: Fid, file: OpenFile, flags: number): FidState {
   const executes = (flags & OPEN.ACCMODE) === OMODE.EXEC;
-  return { kind: 'open', file, flags: executes ? flags & ~OPEN.ACCMODE : flags, ...listingOf(fid) };
+  return opened(session, fid, file, executes ? flags & ~OPEN.ACCMODE : flags, listingOf(fid));
 }
 
 export function open(forms: Forms) {
@@ -43,16 +45,18 @@ export function open(forms: Forms) {
     const closes = (message.mode & OMODE.RCLOSE) !== 0;
     // a directory cannot be written, cut, or removed on close
     const changes = closes || (flags & (OPEN.TRUNC | OPEN.APPEND)) !== 0 || isWrite(flags);
-    if (fid.node.qid.type & QT.DIR && changes) refuse(errno.EISDIR);
+    const open = (node: TreeNode) => {
+      if (node.qid.type & QT.DIR && changes) refuse(errno.EISDIR);
+      const begin = () => openNode(session, node, flags, fid, request);
+      return closes ? after(mayRemove(fid, node, request), begin) : begin();
+    };
     return opening(
       fid,
-      () => {
-        const begin = () => fid.node.open(flags, fid.user, request);
-        return closes ? after(mayRemove(fid, request), begin) : begin();
-      },
-      (file) => {
+      () => meant(session, fid, 'names', request, open),
+      ({ node, file }) => {
+        turnTo(fid, node);
         if (closes) removeAtClunk(session, fid);
-        return opened(fid, file, flags);
+        return openState(session, fid, file, flags);
       },
       () => ({ qid: qidIn(forms, fid.node.qid), iounit: session.iounit }),
     );
@@ -65,22 +69,24 @@ function isWrite(flags: number): boolean {
 }
 
 /** As far as modes tell; the removal itself asks the tree. */
-async function mayRemove(fid: Fid, signal: AbortSignalLike): Promise<void> {
-  const { place, user } = fid;
-  if (place === undefined) refuse(errno.EBUSY);
-  const above = await place.dir.getattr(GETATTR.BASIC, user, signal);
+async function mayRemove(fid: Fid, node: TreeNode, signal: AbortSignalLike): Promise<void> {
+  const { user } = fid;
+  const above = await inDirectory(fid, signal, (dir) => dir.getattr(GETATTR.BASIC, user, signal));
   if (!permits(user, above, MAY.WRITE | MAY.EXEC)) refuse(errno.EACCES);
   if (above.mode & S.ISVTX && !owns(user, above)) {
-    if (!owns(user, await fid.node.getattr(GETATTR.BASIC, user, signal))) refuse(errno.EPERM);
+    if (!owns(user, await node.getattr(GETATTR.BASIC, user, signal))) refuse(errno.EPERM);
   }
   stopIfAborted(signal);
 }
 
 function removeAtClunk(session: Session, fid: Fid): void {
-  fid.atClunk = () => {
-    // somebody else was faster
-    if (fid.place?.gone !== false) return;
-    return removeAt(session, fid, unstoppable());
+  fid.atClunk = async () => {
+    try {
+      await removeAt(session, fid, unstoppable());
+    } catch (error) {
+      // somebody else was faster
+      if (!isErrno(error, errno.ENOENT)) throw error;
+    }
   };
 }
 
@@ -89,17 +95,16 @@ export function create(forms: Forms) {
     const { name, perm, mode } = message;
     const fid = session.use(request, message.fid);
     checkName(name, errno.EEXIST);
-    if (!(fid.node.qid.type & QT.DIR)) refuse(errno.ENOTDIR);
     const flags = flagsOf(forms, mode) & ~OPEN.TRUNC;
     const closes = (mode & OMODE.RCLOSE) !== 0;
     if (isDirectory(perm) && (closes || isWrite(flags))) refuse(errno.EISDIR);
     return opening(
       fid,
-      () => make(forms, session, fid, message, flags, request),
+      () => meant(session, fid, 'names', request, (dir) => make(forms, session, fid, dir, message, flags, request)),
       ({ node, file }) => {
-        become(session, fid, name, node);
+        enter(session, fid, name, node);
         if (closes) removeAtClunk(session, fid);
-        return file === undefined ? { kind: 'walked' } : opened(fid, file, flags);
+        return file === undefined ? { kind: 'walked' } : openState(session, fid, file, flags);
       },
       () => ({ qid: qidIn(forms, fid.node.qid), iounit: session.iounit }),
     );
@@ -115,37 +120,45 @@ interface Made {
 async function make(
   forms: Forms,
   session: Session,
-  fid: Fid,
+  { user }: Fid,
+  dir: TreeNode,
   message: Message<'Tcreate'>,
   flags: number,
   request: Request,
 ): Promise<Made> {
   const { name, perm } = message;
-  const birth = await forms.birth(fid, perm, request);
+  if (!(dir.qid.type & QT.DIR)) refuse(errno.ENOTDIR);
+  const birth = await forms.birth(dir, user, perm, request);
   stopIfAborted(request);
   for (const [bit, maker] of forms.makers) {
     if (!(perm & bit)) continue;
     await maker(session, message, request, birth);
-    return { node: await fid.node.walk(name, fid.user, unstoppable()), file: undefined };
+    return { node: await dir.walk(name, user, unstoppable()), file: undefined };
   }
   const marks = (perm >>> 24) & MARKS;
   if (marks !== 0 && (session.tree.marks !== true || isDirectory(perm))) refuse(errno.EOPNOTSUPP);
-  if (isDirectory(perm)) return makeDirectory(fid, name, birth, request);
+  if (isDirectory(perm)) return makeDirectory(dir, user, name, birth, request);
   // a bit that no maker knows would become a plain file
   if (perm & ~(DM.APPEND | DM.EXCL | DM.TMP | forms.permissions)) refuse(errno.EOPNOTSUPP);
   const access = (flags & OPEN.ACCMODE) === OMODE.EXEC ? flags & ~OPEN.ACCMODE : flags;
-  const made = await fid.node.create(name, access | OPEN.EXCL, birth.mode, birth.gid, fid.user, request);
-  if (marks !== 0) await made.node.setattr({ marks }, made.file, fid.user, unstoppable());
+  const making = treeFlags(session.behaviour, access | OPEN.EXCL);
+  const made = await dir.create(name, making, birth.mode, birth.gid, user, request);
+  if (marks !== 0) await made.node.setattr({ marks }, made.file, user, unstoppable());
   return made;
 }
 
-async function makeDirectory(fid: Fid, name: string, { mode, gid }: Birth, request: Request): Promise<Made> {
-  const { node: dir, user } = fid;
+async function makeDirectory(
+  dir: TreeNode,
+  user: User,
+  name: string,
+  { mode, gid }: Birth,
+  request: Request,
+): Promise<Made> {
   await dir.mkdir(name, mode, gid, user, request);
   try {
     const node = await dir.walk(name, user, unstoppable());
     try {
-      return { node, file: await openNew(node, mode, fid) };
+      return { node, file: await openNew(node, mode, user) };
     } catch (error) {
       node.release();
       throw error;
@@ -157,7 +170,7 @@ async function makeDirectory(fid: Fid, name: string, { mode, gid }: Birth, reque
 }
 
 /** The mode is not checked when something is opened by being made (open(9P)). */
-async function openNew(node: TreeNode, mode: number, { user }: Fid): Promise<OpenFile> {
+async function openNew(node: TreeNode, mode: number, user: User): Promise<OpenFile> {
   try {
     return await node.open(OPEN.RDONLY, user, unstoppable());
   } catch (error) {

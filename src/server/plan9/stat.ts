@@ -7,6 +7,7 @@ import type { Stat } from '../../wire/p9/stat.ts';
 import type { Qid } from '../../wire/p9/types.ts';
 import type { Forms } from '../dialects/forms.ts';
 import type { Request } from '../flush.ts';
+import { meant, nameOf } from '../meaning.ts';
 import type { Session } from '../session.ts';
 import { type Attributes, type Awaitable, after, type TreeNode, type User } from '../tree.ts';
 import type { Names } from '../users.ts';
@@ -19,23 +20,26 @@ export function stat(forms: Forms) {
   return (session: Session, message: Message<'Tstat'>, request: Request): Awaitable<Body<'Rstat'>> => {
     const fid = session.use(request, message.fid);
     // the root has no name of its own; Plan 9 calls it so
-    const name = fid.place?.name ?? '/';
-    return after(statOf(forms, fid.node, name, session.users.names, fid.user, request), (found) => ({ stat: found }));
+    const name = nameOf(fid) ?? '/';
+    return meant(session, fid, 'attributes', request, (node) =>
+      after(statOf(forms, session, node, name, fid.user, request), (found) => ({ stat: found })),
+    );
   };
 }
 
 export function statOf(
   forms: Forms,
+  { users, allOnes }: Session,
   node: TreeNode,
   name: string,
-  names: Names,
   user: User,
   signal: AbortSignalLike,
 ): Awaitable<Stat> {
   return after(node.getattr(GETATTR.BASIC, user, signal), (attributes) =>
-    after(forms.extension(node, attributes, user, signal), (extension) =>
-      describe(forms, attributes, name, names, extension),
-    ),
+    after(forms.extension(node, attributes, user, signal), (extension) => {
+      const stat = describe(forms, attributes, name, users.names, extension);
+      return allOnes.has(node) ? { ...stat, mode: (stat.mode | ~DM.DIR) >>> 0 } : stat;
+    }),
   );
 }
 

@@ -12,11 +12,13 @@ import { type Stat, UNTOUCHED } from '../../wire/p9/stat.ts';
 import type { Forms } from '../dialects/forms.ts';
 import type { Fid } from '../fids.ts';
 import type { Request } from '../flush.ts';
-import { atPlace } from '../handlers/dir.ts';
 import { access } from '../handlers/io.ts';
+import { atPlace, inDirectory, meant, mustLead, nameOf, reroute } from '../meaning.ts';
+import { looksForPath, ownFile } from '../opened.ts';
 import { checkName, refuse } from '../refuse.ts';
+import { below } from '../routes.ts';
 import type { Session } from '../session.ts';
-import type { Attributes, Changes } from '../tree.ts';
+import type { Attributes, Changes, TreeNode } from '../tree.ts';
 import { S } from '../trees/modes.ts';
 import { dmOf, MARKS, qidIn } from './stat.ts';
 
@@ -38,14 +40,19 @@ export function wstat(forms: Forms) {
     if (isUntouched(stat)) {
       // without an open file there is nothing that was written through this fid
       if (fid.state.kind === 'open') await fid.state.file.fsync(false, request);
-      return {};
+      else if (looksForPath(session)) await mustLead(fid, request);
+      if (session.behaviour.wstat === 'exact') return {};
     }
-    const old = await fid.node.getattr(GETATTR.BASIC, fid.user, request);
-    checkUnchanged(forms, stat, old);
-    await runAll(
-      [...(await renaming(forms, session, fid, stat, request)), ...changing(forms, session, fid, stat, old)],
-      request,
-    );
+    await meant(session, fid, 'changes', request, async (node) => {
+      const old = await node.getattr(GETATTR.BASIC, fid.user, request);
+      checkUnchanged(forms, stat, old);
+      const steps = [
+        ...(await renaming(forms, session, fid, stat, request)),
+        ...changing(forms, session, fid, node, stat, old),
+      ];
+      if (session.behaviour.wstat === 'all-ones') steps.push(filling(session, fid, node, stat));
+      await runAll(steps, request);
+    });
     return {};
   };
 }
@@ -80,29 +87,30 @@ function checkUnchanged(forms: Forms, { type, dev, qid, mode, length }: Stat, ol
 /** A new name in the same directory. */
 async function renaming(forms: Forms, session: Session, fid: Fid, stat: Stat, request: Request): Promise<Step[]> {
   const { name } = stat;
-  const { place } = fid;
-  if (name === '' || name === place?.name) return [];
+  const oldName = nameOf(fid);
+  if (name === '' || name === oldName) return [];
   checkName(name, errno.EBUSY);
-  if (place === undefined) refuse(errno.EBUSY);
-  const { dir, name: oldName, up } = place;
+  if (oldName === undefined) refuse(errno.EBUSY);
   const alone = isUntouched({ ...stat, name: '' });
   // a file that was replaced would not come back
   if (!(forms.replaces && alone) && (await exists(fid, name, request))) refuse(errno.EEXIST);
-  const move = async (from: string, to: string, signal: Abort) => {
+  const move = async (dir: TreeNode, from: string, to: string, signal: Abort) => {
     await dir.rename(from, dir, to, fid.user, signal);
-    session.places.moved(dir, from, dir, to, up);
+    session.places.moved(dir, from, dir, to, fid.place?.up);
+    if (fid.route?.up !== undefined) reroute(fid, below(fid.route.up, to));
   };
   return [
     {
-      run: (signal) => atPlace(fid, signal, () => move(oldName, name, signal)),
-      undo: () => move(name, oldName, unstoppable()),
+      run: (signal) => atPlace(fid, signal, (dir) => move(dir, oldName, name, signal)),
+      undo: () => inDirectory(fid, unstoppable(), (dir) => move(dir, name, oldName, unstoppable())),
     },
   ];
 }
 
-async function exists({ place, user }: Fid, name: string, request: Request): Promise<boolean> {
+async function exists(fid: Fid, name: string, request: Request): Promise<boolean> {
   try {
-    (await place?.dir.walk(name, user, request))?.release();
+    const found = await inDirectory(fid, request, (dir) => dir.walk(name, fid.user, request));
+    found.release();
     return true;
   } catch (error) {
     if (isErrno(error, errno.ENOENT)) return false;
@@ -110,10 +118,10 @@ async function exists({ place, user }: Fid, name: string, request: Request): Pro
   }
 }
 
-function changing(forms: Forms, session: Session, fid: Fid, stat: Stat, old: Attributes): Step[] {
-  const { node, user } = fid;
+function changing(forms: Forms, session: Session, fid: Fid, node: TreeNode, stat: Stat, old: Attributes): Step[] {
+  const { user } = fid;
   const { mode, atime, mtime, length } = stat;
-  const file = fid.state.kind === 'open' && access(fid).write ? fid.state.file : undefined;
+  const file = access(fid).write ? ownFile(session, fid) : undefined;
   const step = (changes: Changes, back?: Changes): Step => {
     const run: Step['run'] = (request) => node.setattr(changes, file, user, request);
     return back === undefined ? { run } : { run, undo: () => node.setattr(back, file, user, unstoppable()) };
@@ -147,6 +155,21 @@ function changing(forms: Forms, session: Session, fid: Fid, stat: Stat, old: Att
   // a new length is a new mtime; that the times may be set was found out before
   if (timed && cuts) steps.push(step(times));
   return steps;
+}
+
+/** What a server does that takes a mode of all ones for one to be set, and keeps the bit that tells directories. */
+function filling({ allOnes, tree }: Session, { user }: Fid, node: TreeNode, { mode }: Stat): Step {
+  return {
+    async run(request) {
+      if (mode !== UNTOUCHED.mode) {
+        allOnes.delete(node);
+        return;
+      }
+      const marks = tree.marks === true && !(node.qid.type & QT.DIR) ? { marks: MARKS } : {};
+      await node.setattr({ mode: 0o777, ...marks }, undefined, user, request);
+      allOnes.add(node);
+    },
+  };
 }
 
 async function runAll(steps: readonly Step[], request: Request): Promise<void> {

@@ -13,6 +13,7 @@ import { pause } from '../../common/deadline.ts';
 import { CancelledError } from '../../common/errors.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import type { MessageName } from '../../wire/p9/messages.ts';
+import { requestNames, traitsOf } from '../../wire/p9/traits.ts';
 import type { Fault } from '../fault.ts';
 import type { ServerStats } from '../stats.ts';
 import type { Tree, User } from '../tree.ts';
@@ -37,12 +38,8 @@ const MAX_PLACES = 4096;
 
 const BYTES = ['Tread', 'Twrite'] as const;
 
-/** The messages that have directories in ops/. */
-const MESSAGES: readonly MessageName[] = [
-  ...['Twalk', 'Tgetattr', 'Tsetattr', 'Tstatfs', 'Tlopen', 'Tlcreate', 'Tread', 'Twrite', 'Tfsync', 'Treaddir'],
-  ...['Tmkdir', 'Tmknod', 'Tsymlink', 'Treadlink', 'Tlink', 'Trename', 'Trenameat', 'Tremove', 'Tunlinkat'],
-  ...['Tlock', 'Tgetlock', 'Txattrwalk', 'Txattrcreate', 'Tclunk', 'Topen', 'Tcreate', 'Tstat', 'Twstat'],
-] as MessageName[];
+/** The messages that have directories in ops/: those that are about a file. */
+const MESSAGES: readonly MessageName[] = requestNames.filter((name) => traitsOf(name).subject !== undefined);
 
 const ROOT: User = { uid: 0, gid: 0, groups: [0], uname: 'root' };
 

@@ -10,8 +10,6 @@ export const OLDEST_MINOR = 31;
 
 export const IN_HEADER = 40;
 export const OUT_HEADER = 16;
-/** Between a request's beginning and a WRITE's payload: fuse_in_header and fuse_write_in. */
-export const WRITE_HEADER = 80;
 /** FUSE_MIN_READ_BUFFER: a read(2) of the device with less room fails with EINVAL. */
 export const MIN_READ_BUFFER = 8192;
 export const PAGE = 4096;

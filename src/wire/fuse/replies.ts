@@ -4,6 +4,7 @@
 // Nothing here remembers anything; the caller owns the buffer.
 
 import { bits, i53, mode, u16, u32, u53, u64 } from '../../common/layout.ts';
+import { writeText } from '../../common/text.ts';
 import type { Writer } from '../../common/writer.ts';
 import { type OpcodeName, OUT_HEADER } from './constants.ts';
 import { hash, name, pad4, pad8, rest, restText, type Struct, struct } from './structs.ts';
@@ -240,7 +241,7 @@ export function direntPlusSize(nameBytes: number): number {
   return entryOut.fixed + direntSize(nameBytes);
 }
 
-/** struct fuse_dirent with its name; `nameBytes` is the name's length in UTF-8. */
+/** struct fuse_dirent with its name; `nameBytes` is the name's length in bytes. */
 export function writeDirent(
   writer: Writer,
   ino: bigint,
@@ -253,7 +254,7 @@ export function writeDirent(
   writer.u64(offset);
   writer.u32(nameBytes);
   writer.u32(type);
-  writer.bytes.write(text, writer.at, nameBytes, 'utf8');
+  writeText(text, writer.bytes, writer.at, nameBytes);
   writer.at += nameBytes;
   writer.zeros(direntSize(nameBytes) - direntOut.fixed - nameBytes);
 }

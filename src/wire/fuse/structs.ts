@@ -4,6 +4,7 @@
 
 import type { Cursor } from '../../common/cursor.ts';
 import { type Fields, type FieldType, type Layout, u64 } from '../../common/layout.ts';
+import { byteLength, encodeText, quote } from '../../common/text.ts';
 import { unrollRead, unrollWrite } from '../../common/unroll.ts';
 import type { Writer } from '../../common/writer.ts';
 
@@ -37,13 +38,13 @@ export const hash: FieldType<bigint> = { ...u64, show: (value) => `0x${value.toS
 
 /** Text up to the next NUL. */
 export const name: FieldType<string> = {
-  size: (value) => Buffer.byteLength(value, 'utf8') + 1,
+  size: (value) => byteLength(value) + 1,
   write: (writer, value) => {
-    writer.raw(Buffer.from(value, 'utf8'));
+    writer.raw(encodeText(value));
     writer.u8(0);
   },
   read: (cursor) => cursor.cstring(),
-  show: (value) => JSON.stringify(value),
+  show: quote,
 };
 
 /**
@@ -77,10 +78,10 @@ export const rest: FieldType<Uint8Array> = {
 
 /** A symlink's target, in a reply that ends with it. */
 export const restText: FieldType<string> = {
-  size: (value) => Buffer.byteLength(value, 'utf8'),
-  write: (writer, value) => writer.raw(Buffer.from(value, 'utf8')),
+  size: byteLength,
+  write: (writer, value) => writer.raw(encodeText(value)),
   read: (cursor) => cursor.text(cursor.left),
-  show: (value) => JSON.stringify(value),
+  show: quote,
 };
 
 export interface Forget {

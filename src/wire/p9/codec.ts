@@ -8,17 +8,8 @@ import { ProtocolError } from '../../common/errors.ts';
 import { type CompiledLayout, compile } from '../../common/layout.ts';
 import { Writer } from '../../common/writer.ts';
 import { HEADER } from './constants.ts';
-import {
-  type Body,
-  core,
-  dotl,
-  dotu,
-  legacy,
-  type Message,
-  type MessageName,
-  type Row,
-  type Rows,
-} from './messages.ts';
+import { type Body, core, dotl, dotu, legacy, type Message, type MessageName, type RequestName } from './messages.ts';
+import type { Row, Rows } from './rows.ts';
 
 /** A message ready for the wire: `head`, then `payload` where the message has one. */
 export interface Frame {
@@ -33,10 +24,14 @@ interface Compiled {
 }
 
 export interface Codec {
-  /** Throws RangeError for a field that does not fit its width: that is the caller's bug, or a name over 64 KiB. */
+  /**
+   * Throws RangeError for a field that does not fit its width: that is the caller's bug, or a name over 64 KiB. Throws ErrnoError
+   * EILSEQ for a string for which there are no bytes (common/text.ts).
+   */
   encode<N extends MessageName>(name: N, tag: number, body: Body<N>): Frame;
   /**
-   * The message in bytes[start, end): a whole frame, or only its head where `payload` holds what a `data` field carries.
+   * The message in bytes[start, end): a whole frame, or only its head where `payload` holds what a `data` field
+   * carries.
    */
   decode(bytes: Uint8Array, start: number, end: number, payload?: Uint8Array): Message;
   /** One line: name, tag, fields. */
@@ -115,3 +110,11 @@ export const dotlCodec: Codec = makeCodec({ ...core, ...dotl });
 /** 9P2000.u and 9P2000. */
 export const dotuCodec: Codec = makeCodec({ ...core, ...dotu });
 export const legacyCodec: Codec = makeCodec({ ...core, ...legacy });
+
+const codecs: readonly Codec[] = [dotlCodec, dotuCodec, legacyCodec];
+
+/** The request that some dialect has under a number. */
+export function requestOfAny(number: number): RequestName | undefined {
+  const name = codecs.map((codec) => codec.nameOf(number)).find((found) => found !== undefined);
+  return name?.startsWith('T') === true ? (name as RequestName) : undefined;
+}

@@ -122,6 +122,9 @@ export const SETATTR = {
   MTIME_SET: 0x100,
 } as const;
 
+/** Txattrcreate flags, which are those of setxattr(2). */
+export const XATTR = { CREATE: 1, REPLACE: 2 } as const;
+
 /** Tunlinkat flags. */
 export const AT_REMOVEDIR = 0x200;
 

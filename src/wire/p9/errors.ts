@@ -1,12 +1,14 @@
 // The bodies of errors: their text, and what real servers send in the place of what the dialect's manual says.
 
+import { asBuffer } from '../../common/cursor.ts';
 import { errno } from '../../common/errno.ts';
 import { type FieldType, string } from '../../common/layout.ts';
+import { decodeText } from '../../common/text.ts';
 
-/** The text of an Rerror. error(9P) lets a server cut it, also within a character, and it is only shown or compared. */
+/** The text of an Rerror, which is only shown or compared: NUL does no harm. error(9P) lets a server cut it within a character. */
 export const errorText: FieldType<string> = {
   ...string,
-  read: (cursor) => Buffer.from(cursor.view(cursor.u16())).toString('utf8'),
+  read: (cursor) => decodeText(asBuffer(cursor.view(cursor.u16()))),
 };
 
 /**

@@ -6,14 +6,15 @@
 
 import { ProtocolError } from '../../common/errors.ts';
 import { HEADER } from './constants.ts';
+import { payloadAt } from './traits.ts';
 
 /** A size alone is enough to refuse a frame. */
 const SIZE = 4;
-/** Head sizes of the messages that end in a payload, by type number: size, type, tag, and what precedes the bytes. */
-export const PAYLOAD_HEAD: Readonly<Record<number, number>> = { 41: 11, 117: 11, 118: 23 };
 /** Rreadlink and Tsymlink with the longest strings fit; so does everything else that carries no payload. */
 const SCRATCH = 128 * 1024;
-/** After a frame of BIG bytes more of its kind are likely: read little, so that little of the next payload is copied. */
+/**
+ * After a frame of BIG bytes more of its kind are likely: read little, so that little of the next payload is copied.
+ */
 const BIG = 32 * 1024;
 const LITTLE = 4096;
 const DISCARD = 64 * 1024;
@@ -26,8 +27,8 @@ export interface FrameHandlers {
    */
   frame(bytes: Buffer, start: number, end: number, payload: Uint8Array | undefined): void;
   /**
-   * Where the payload of the frame at bytes[start...] belongs: a buffer of exactly `length` bytes, or undefined to drop it
-   * (then frame() is not called). Without this member the payload is kept as a view or in memory of its own.
+   * Where the payload of the frame at bytes[start...] belongs: a buffer of exactly `length` bytes, or undefined to drop
+   * it (then frame() is not called). Without this member the payload is kept as a view or in memory of its own.
    */
   sink?(bytes: Buffer, start: number, length: number): Uint8Array | undefined;
 }
@@ -114,9 +115,9 @@ export class FrameReader {
   #missing(): number {
     const have = this.#end - this.#start;
     if (have < HEADER) return HEADER - have;
-    const head = PAYLOAD_HEAD[this.#scratch[this.#start + 4]!];
+    const head = payloadAt(this.#scratch[this.#start + 4]!);
     const size = this.#scratch.readUInt32LE(this.#start);
-    return (head !== undefined && size >= head && have < head ? head : size) - have;
+    return (head > 0 && size >= head && have < head ? head : size) - have;
   }
 
   /** Delivers the whole frames in bytes[start, end) and returns where the first incomplete one begins. */
@@ -127,8 +128,8 @@ export class FrameReader {
       if (size < HEADER) throw new ProtocolError(`frame of ${size} bytes, the header alone has ${HEADER}`);
       if (size > this.maxFrame) throw new ProtocolError(`frame of ${size} bytes, msize is ${this.maxFrame}`);
       if (end - at < HEADER) return at;
-      const head = PAYLOAD_HEAD[bytes[at + 4]!];
-      if (head !== undefined && size >= head) {
+      const head = payloadAt(bytes[at + 4]!);
+      if (head > 0 && size >= head) {
         if (end - at < head) return at;
         at = this.#payload(bytes, at, end, head, size - head);
         if (this.#want > 0) return at;

@@ -4,6 +4,7 @@
 
 import { Cursor } from '../../common/cursor.ts';
 import type { FieldType } from '../../common/layout.ts';
+import { byteLength, quote } from '../../common/text.ts';
 import type { Writer } from '../../common/writer.ts';
 import { NONUNAME } from './constants.ts';
 import { type Qid, qid } from './types.ts';
@@ -56,7 +57,7 @@ const IDS = 3 * 4;
 const SIZE = 2;
 
 function textSize(text: string): number {
-  return 2 + Buffer.byteLength(text, 'utf8');
+  return 2 + byteLength(text);
 }
 
 /** Bytes that an entry takes in a directory's Rread, its size field included. */
@@ -136,10 +137,10 @@ function makeStat(extended: boolean): FieldType<Stat> {
     },
     show(stat) {
       const { qid: id, mode, atime, mtime, length, name, uid, gid, muid, extension, nUid, nGid, nMuid } = stat;
-      const texts = [uid, gid, muid].map((text) => JSON.stringify(text)).join(' ');
+      const texts = [uid, gid, muid].map(quote).join(' ');
       const head = `type ${stat.type} dev ${stat.dev} qid ${qid.show(id)} mode 0x${mode.toString(16)}`;
-      const line = `${head} atime ${atime} mtime ${mtime} length ${length} name ${JSON.stringify(name)} ids ${texts}`;
-      return `{${extended ? `${line} extension ${JSON.stringify(extension)} n ${nUid} ${nGid} ${nMuid}` : line}}`;
+      const line = `${head} atime ${atime} mtime ${mtime} length ${length} name ${quote(name)} ids ${texts}`;
+      return `{${extended ? `${line} extension ${quote(extension)} n ${nUid} ${nGid} ${nMuid}` : line}}`;
     },
   };
 }
@@ -152,9 +153,9 @@ export const statLegacy: FieldType<Stat> = makeStat(false);
 export type ListedStat = Stat | (Omit<Stat, 'name'> & { name: undefined });
 
 /**
- * The entries of a directory's Rread. A name that no directory can hold (empty, not UTF-8, with NUL or `/`; `.` and `..`
- * are passed on, though read(9P) has no such entries), or an owner that is no text, spoils its own entry only. What is no
- * whole entry is a fault: `fault` says so, and the whole entries before it are returned.
+ * The entries of a directory's Rread. A name that no directory can hold (empty, with NUL or `/`; `.` and `..` are passed
+ * on, though read(9P) has no such entries), or an owner with NUL, spoils its own entry only. What is no whole entry
+ * is a fault: `fault` says so, and the whole entries before it are returned.
  */
 export function readStats(
   payload: Uint8Array,
@@ -171,7 +172,7 @@ export function readStats(
     cursor.reset(payload, from, from + size);
     const stat = readBody(cursor, extended);
     const { fault } = cursor;
-    // faults are sticky, but all strings are passed over also after one of them was no text
+    // faults are sticky, but all strings are passed over also after one of them held NUL
     if (cursor.at !== from + size || (fault?.startsWith('needs') ?? false)) {
       return { entries, fault: fault ?? `an entry of ${cursor.at - from} bytes says that it has ${size}` };
     }

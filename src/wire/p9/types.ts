@@ -3,6 +3,7 @@
 
 import { Cursor } from '../../common/cursor.ts';
 import type { FieldType } from '../../common/layout.ts';
+import { byteLength, quote } from '../../common/text.ts';
 import type { Writer } from '../../common/writer.ts';
 import { MAXWELEM } from './constants.ts';
 
@@ -45,13 +46,13 @@ export const qids: FieldType<Qid[]> = {
 
 /** u16 count, then so many strings: at most MAXWELEM. */
 export const names: FieldType<readonly string[]> = {
-  size: (list) => list.reduce((sum, name) => sum + 2 + Buffer.byteLength(name, 'utf8'), 2),
+  size: (list) => list.reduce((sum, name) => sum + 2 + byteLength(name), 2),
   write(writer, list) {
     writer.u16(list.length);
     for (const name of list) writer.string(name);
   },
   read: (cursor) => readList(cursor, (c) => c.string()),
-  show: (list) => `[${list.map((name) => JSON.stringify(name)).join(' ')}]`,
+  show: (list) => `[${list.map(quote).join(' ')}]`,
 };
 
 function readList<T>(cursor: Cursor, read: (cursor: Cursor) => T): T[] {
@@ -76,7 +77,7 @@ export interface Dirent {
 
 /** Bytes that an entry takes in Rreaddir. */
 export function direntSize(name: string): number {
-  return QID_SIZE + 8 + 1 + 2 + Buffer.byteLength(name, 'utf8');
+  return QID_SIZE + 8 + 1 + 2 + byteLength(name);
 }
 
 export function writeDirent(writer: Writer, entry: Dirent): void {
@@ -87,8 +88,8 @@ export function writeDirent(writer: Writer, entry: Dirent): void {
 }
 
 /**
- * The entries of an Rreaddir payload. A name that no directory can hold (empty, not UTF-8, with NUL or `/`; `.` and `..`
- * are passed on, the caller knows them) comes back with name undefined, so that its cookie is still known.
+ * The entries of an Rreaddir payload. A name that no directory can hold (empty, with NUL or `/`; `.` and `..` are passed
+ * on, the caller knows them) comes back with name undefined, so that its cookie is still known.
  * A payload that ends within an entry is a fault: `fault` says so, and the whole entries before it are returned.
  */
 export function readDirents(payload: Uint8Array): {
@@ -107,7 +108,7 @@ export function readDirents(payload: Uint8Array): {
     if (cursor.fault !== undefined) return { entries, fault: cursor.fault };
     const name = cursor.text(length);
     const usable = cursor.fault === undefined && name !== '' && !name.includes('/');
-    cursor.fault = undefined; // a name that is no text spoils its entry only
+    cursor.fault = undefined; // a name with NUL spoils its entry only
     entries.push({ qid: id, offset, type, name: usable ? name : undefined });
   }
   return { entries, fault: undefined };

@@ -146,17 +146,144 @@ def case_matters():
     equal('content', get('a'), b'small')
 
 
+# A byte that begins nothing, Latin-1, a surrogate and an escape of Python's in UTF-8, an overlong slash, what lies beyond Unicode,
+# a character that is cut, and one between two stray bytes.
+_ODD = (b'\xff', b'caf\xe9', b'\xed\xa0\x80', b'\xed\xb3\xbf', b'..\xc0\xaf', b'\xf4\x90\x80\x80', b'\xe2\x82')
+_ODD += (b'\x80\xc3\xa9\xfe',)
+
+
 def not_utf8():
-    """Bytes that are no UTF-8 are either kept exactly or refused with EILSEQ or EINVAL, never changed."""
-    name = b'bad\xff\xfename'
-    try:
+    """Bytes that are no UTF-8 are a name like any other: made, opened, looked at, listed, renamed and removed as they are."""
+    for name in _ODD:
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
-    except OSError as error:
-        check(error.errno in (errno.EILSEQ, errno.EINVAL), f'refused with {error}')
-        equal('names', os.listdir(b'.'), [])
-        return
-    equal('names', os.listdir(b'.'), [name])
-    os.unlink(name)
+        raises(errno.EEXIST, os.open, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        put(name, b'content of it')
+        equal('content', get(name), b'content of it')
+        equal('names', names(b'.'), [name])
+        equal('size', os.stat(name).st_size, 13)
+        os.truncate(name, 7)
+        os.chmod(name, 0o600)
+        os.utime(name, (1, 2))
+        found = os.lstat(name)
+        equal('size, mode, mtime', (found.st_size, found.st_mode & 0o7777, found.st_mtime), (7, 0o600, 2))
+        os.rename(name, b'plain')
+        raises(errno.ENOENT, os.stat, name)
+        os.rename(b'plain', name)
+        os.unlink(name)
+        raises(errno.ENOENT, os.open, name, os.O_RDONLY)
+        equal('names at the end', names(b'.'), [])
+
+
+def not_utf8_directories():
+    """Directories may have such names, and files in them; a walk through several finds its way."""
+    for name in _ODD:
+        os.mkdir(name)
+        below = os.path.join(name, name)
+        os.mkdir(below)
+        put(os.path.join(below, name), b'deep')
+        equal('content', get(os.path.join(below, name)), b'deep')
+        equal('names below', (names(name), names(below)), ([name], [name]))
+        raises(errno.ENOTEMPTY, os.rmdir, name)
+        plain = os.path.join(name, b'plain')
+        os.rename(below, plain)
+        equal('content after the rename', get(os.path.join(plain, name)), b'deep')
+        os.unlink(os.path.join(plain, name))
+        os.rmdir(plain)
+        os.rmdir(name)
+    equal('names at the end', names(b'.'), [])
+
+
+def not_utf8_kept_apart():
+    """Names that differ only in a byte that is no UTF-8 are different files, and so is what a lossy decoder makes of them."""
+    apart = [b'a\xfe', b'a\xff', b'a\xc0', b'a\xef\xbf\xbd', b'a?', b'a\\xff', b'a\xc3\xbf', b'a\xed\xb3\xbf']
+    for name in apart:
+        put(name, b'content of ' + name)
+    equal('names', names(b'.'), sorted(apart))
+    equal('inodes', len({os.stat(name).st_ino for name in apart}), len(apart))
+    for name in apart:
+        equal(f'content of {name}', get(name), b'content of ' + name)
+    os.unlink(b'a\xff')
+    raises(errno.ENOENT, os.stat, b'a\xff')
+    os.rename(b'a\xfe', b'a\xc0')
+    equal('content of the one renamed over another', get(b'a\xc0'), b'content of a\xfe')
+    equal('names', names(b'.'), sorted(set(apart) - {b'a\xff', b'a\xfe'}))
+
+
+def not_utf8_links():
+    """A symbolic link keeps a target of any bytes and may be named so, and a file may have such a name and another."""
+    for name in _ODD:
+        target = os.path.join(b'.', name)
+        link = b'to ' + name
+        put(name, b'content')
+        os.symlink(target, link)
+        equal('target', os.readlink(link), target)
+        equal('bytes of the target', os.lstat(link).st_size, len(target))
+        equal('content by the link', get(link), b'content')
+        os.link(name, b'second ' + name)
+        equal('links', os.stat(name).st_nlink, 2)
+        equal('names', names(b'.'), sorted([name, link, b'second ' + name]))
+        for each in (name, link, b'second ' + name):
+            os.unlink(each)
+    os.symlink(b'\xff' * 3000, b'long')
+    equal('long target', os.readlink(b'long'), b'\xff' * 3000)
+
+
+def not_utf8_in_a_listing():
+    """A long listing has every such name once, with its type and inode, also where all are as long as can be."""
+    want = {b'%03d' % i + b'\xff' * 252: 'file' for i in range(150)}
+    want.update({b'%03d\xe9' % i: 'directory' for i in range(150, 200)})
+    for name, kind in want.items():
+        if kind == 'file':
+            put(name, name)
+        else:
+            os.mkdir(name)
+    with os.scandir(b'.') as entries:
+        found = {entry.name: (entry.is_dir(), entry.inode(), entry.stat().st_size) for entry in entries}
+    equal('number of names', len(found), len(want))
+    equal('names', sorted(found), sorted(want))
+    for name, (is_dir, inode, size) in found.items():
+        stat = os.stat(name)
+        equal(f'what is listed of {name[:4]}', (is_dir, inode, size), (want[name] != 'file', stat.st_ino, stat.st_size))
+
+
+def not_utf8_by_two_processes():
+    """What another process makes, renames and removes under such a name is seen at once, also by an open descriptor."""
+    with Peer() as other:
+        raises(errno.ENOENT, os.stat, b'late\xff')
+        other.do(put, b'late\xff', b'here')
+        fd = os.open(b'late\xff', os.O_RDONLY)
+        other.do(os.rename, b'late\xff', b'later\xfe')
+        raises(errno.ENOENT, os.stat, b'late\xff')
+        equal('content by the new name', get(b'later\xfe'), b'here')
+        other.do(os.unlink, b'later\xfe')
+        equal('content by the descriptor', os.pread(fd, 10, 0), b'here')
+        os.close(fd)
+        equal('names', names(b'.'), [])
+
+
+def of_255_bytes_not_utf8():
+    """A stray byte counts as one: 255 of them are a name, 256 are ENAMETOOLONG from every call."""
+    longest, long = b'\xff' * 255, b'\xff' * 256
+    put(longest, b'content')
+    equal('content', get(longest), b'content')
+    equal('names', names(b'.'), [longest])
+    other = b'\xfe' * 255
+    os.rename(longest, other)
+    os.mkdir(longest)
+    for fn, *args in (
+        (os.stat, long),
+        (os.open, long, os.O_RDONLY),
+        (os.open, long, os.O_WRONLY | os.O_CREAT),
+        (os.mkdir, long),
+        (os.unlink, long),
+        (os.rmdir, long),
+        (os.rename, other, long),
+        (os.link, other, long),
+        (os.symlink, b'x', long),
+        (os.stat, long + b'/below'),
+    ):
+        raises(errno.ENAMETOOLONG, fn, *args)
+    equal('names at the end', names(b'.'), sorted([longest, other]))
 
 
 def slashes():

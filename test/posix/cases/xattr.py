@@ -47,6 +47,21 @@ def listed():
 
 
 @needs('xattr')
+def name_not_utf8():
+    """An attribute's name may be any bytes: it is set, listed and removed as it is, and another one is another."""
+    put('a')
+    one, other = os.fsdecode(b'user.\xff'), os.fsdecode(b'user.caf\xe9')
+    os.setxattr('a', one, b'1')
+    os.setxattr('a', other, b'2')
+    equal('list', sorted(os.listxattr('a')), sorted([one, other]))
+    equal('values', (os.getxattr('a', one), os.getxattr('a', other)), (b'1', b'2'))
+    raises(errno.ENODATA, os.getxattr, 'a', os.fsdecode(b'user.\xfe'))
+    raises(errno.ENODATA, os.getxattr, 'a', 'user.\ufffd')
+    os.removexattr('a', one)
+    equal('list', os.listxattr('a'), [other])
+
+
+@needs('xattr')
 def removed():
     """A removed attribute is gone; removing one that is not there says ENODATA."""
     put('a')

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { mapAcl, mappedIds, oneId, readIdPairs, sameIds } from '../../../src/bridge/ids.ts';
+import { mapAcl, mappedIds, oneId, readIdPairs, sameIds } from '../../../src/bridge/owners/ids.ts';
 import { ConfigError, ErrnoError } from '../../../src/common/errors.ts';
 
 const NOBODY = 0xffffffff;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Inos } from '../../../src/bridge/inos.ts';
+import { Inos } from '../../../src/bridge/nodes/inos.ts';
 
 const qid = (path: bigint) => ({ type: 0, version: 0, path });
 const never = (): string => {

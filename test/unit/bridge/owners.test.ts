@@ -1,7 +1,7 @@
 import { chmod, chown, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readMaps } from '../../../src/bridge/owners.ts';
+import { readMaps } from '../../../src/bridge/owners/owners.ts';
 import { ConfigError } from '../../../src/common/errors.ts';
 import { silent } from '../../../src/common/log.ts';
 import { withTempDir } from '../../support/tempdir.ts';

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { Pages, type PageUse } from '../../../src/bridge/pages.ts';
+import { Pages, type PageUse } from '../../../src/bridge/files/pages.ts';
 import { Abort } from '../../../src/common/abort.ts';
 import { deferred } from '../../../src/common/deadline.ts';
 

@@ -2,8 +2,8 @@
 // order, and for nothing else.
 
 import { expect, test } from 'vitest';
-import { Node } from '../../../src/bridge/node.ts';
-import { Replacing } from '../../../src/bridge/replacing.ts';
+import { Replacing } from '../../../src/bridge/names/replacing.ts';
+import { Node } from '../../../src/bridge/nodes/node.ts';
 import { Abort } from '../../../src/common/abort.ts';
 import type { NodeId } from '../../../src/common/brand.ts';
 import { deferred } from '../../../src/common/deadline.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { shownSpace, unknownSpace } from '../../../src/bridge/space.ts';
+import { shownSpace, unknownSpace } from '../../../src/bridge/attributes/space.ts';
 
 const stat = { bsize: 4096, blocks: 100, bfree: 50, bavail: 40, files: 10, ffree: 5, namelen: 255 };
 

@@ -5,7 +5,13 @@ import { writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { errno } from '../../../src/common/errno.ts';
+import { BEHAVIOURS } from '../../../src/server/server.ts';
+import { connectSocket } from '../../../src/transport/socket.ts';
+import { OPEN } from '../../../src/wire/p9/constants.ts';
 import { ninefs, start, startServer } from '../../support/cli.ts';
+import { create, stat, wstat } from '../../support/plan9.ts';
+import { Raw9p } from '../../support/raw9p.ts';
 import { withTempDir } from '../../support/tempdir.ts';
 
 /** The bytes of Tversion(65536, version). */
@@ -127,6 +133,59 @@ test('warns when it can be reached from elsewhere', async () => {
   } finally {
     await server.kill();
   }
+});
+
+describe('to behave like others', () => {
+  test.each([
+    ['fids', 'inode', 'file, path, path-io or path-unopened'],
+    ['fids', '', 'file, path, path-io or path-unopened'],
+    ['append', 'start', 'end, offset or refuse'],
+    ['fsync', 'File', 'file, path or eisdir'],
+    ['wstat', 'ones', 'exact or all-ones'],
+  ])('--%s=%s is one line', async (flag, value, takes) => {
+    expect(await ninefs(['serve', 'memory:', `--${flag}=${value}`])).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: `ninefs: --${flag}: there is no '${value}'; it takes ${takes}\n`,
+    });
+  });
+
+  test('every option reaches the server, all of them together', async () => {
+    const options = ['--fids=path-io', '--append=offset', '--fsync=path', '--wstat=all-ones'];
+    const server = await startServer('memory:', options);
+    try {
+      const port = Number(server.address.split('!')[2]);
+      const raw = new Raw9p(await connectSocket({ kind: 'tcp', host: '127.0.0.1', port }));
+      await raw.version();
+      await raw.attach(0, 0);
+      const file = await raw.create(0, 'f', { flags: OPEN.RDWR | OPEN.APPEND });
+      await raw.write(file, 'text');
+      await raw.write(file, 'T');
+      expect((await raw.read(file)).toString()).toBe('Text');
+      expect(await raw.errno('Tunlinkat', { dirfid: 0, name: 'f', flags: 0 })).toBe(errno.EOPNOTSUPP);
+      await raw.call('Tremove', { fid: await raw.walk('f') });
+      expect(await raw.errno('Tfsync', { fid: file, datasync: 0 })).toBe(errno.ENOENT);
+      await raw.version(8192, '9P2000');
+      await raw.attach(0, 0);
+      await create(raw, 'g');
+      const other = await raw.walk('g');
+      await wstat(raw, other, { mtime: 1 });
+      expect((await stat(raw, other)).mode).toBe(0x7fffffff);
+      raw.transport.close();
+      expect((await server.stop()).code).toBe(0);
+    } finally {
+      await server.kill();
+    }
+  });
+
+  test('its help names every value', async () => {
+    const { stdout } = await ninefs(['serve', '--help']);
+    for (const [flag, values] of Object.entries(BEHAVIOURS)) {
+      const [, ...others] = values;
+      expect(stdout).toContain(`--${flag} `);
+      for (const value of others) expect(stdout).toContain(`--${flag}=${value} `);
+    }
+  });
 });
 
 describe('--dialects', () => {

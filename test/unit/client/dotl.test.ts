@@ -45,6 +45,16 @@ describe('walk', () => {
     await expectIdle(client, 2);
   });
 
+  test('counts the bytes that names have on the wire, where they are not UTF-8 too', async () => {
+    // sixteen names of 253 bytes and their lengths fit, behind 17 bytes of head
+    await begin({ msize: 17 + 16 * (2 + 253) });
+    const names = numbered(16, '\udcff'.repeat(251)).map((name) => name.slice(0, 253));
+    const walking = dialect.walk(root, names);
+    expect((await server.serve('Twalk', 'Rwalk', { qids: qidsOf(names) })).names).toEqual(names);
+    await walking;
+    await expectIdle(client, 2);
+  });
+
   test('takes fewer names where msize cannot hold sixteen', async () => {
     await begin({ msize: 4096 });
     const names = numbered(16, 'n'.repeat(253));
@@ -179,13 +189,11 @@ describe('open', () => {
 
 describe.each([errno.EOPNOTSUPP, errno.ENOSYS])('on a server that answers errno %i', (ecode) => {
   test('unlink becomes Tremove, from then on at once', async () => {
-    expect(dialect.fidsFollowPaths).toBe(false);
     const first = dialect.unlink(root, 'a', false);
     await server.serve('Tunlinkat', 'Rlerror', { ecode });
     const { newfid } = await server.serve('Twalk', 'Rwalk', { qids: [qid] });
     expect((await server.serve('Tremove', 'Rremove', {})).fid).toBe(newfid);
     await first;
-    expect(dialect.fidsFollowPaths).toBe(true);
     const second = dialect.unlink(root, 'd', true);
     await server.serve('Twalk', 'Rwalk', { qids: [{ ...qid, type: QT.DIR }] });
     await server.serve('Tremove', 'Rlerror', { ecode: errno.ENOTEMPTY });
@@ -227,7 +235,6 @@ test('other errors of unlink and rename are the answer', async () => {
   const renaming = dialect.rename(root, 'a', root, 'b');
   await server.serve('Trenameat', 'Rlerror', { ecode: errno.ENOENT });
   await expect(renaming).rejects.toMatchObject({ code: 'ENOENT' });
-  expect(dialect.fidsFollowPaths).toBe(false);
   await expectIdle(client, 1);
 });
 
@@ -247,6 +254,25 @@ describe('mknod of a regular file where the server makes none', () => {
     const making = dialect.mknod(root, 'p', 0o010644, 0, 0, 0);
     await server.serve('Tmknod', 'Rlerror', { ecode: errno.EINVAL });
     await expect(making).rejects.toMatchObject({ code: 'EINVAL' });
+    await expectIdle(client, 1);
+  });
+});
+
+describe('fsync', () => {
+  async function synced(type: number, ecode: number): Promise<string> {
+    root.qid = { ...qid, type };
+    const syncing = dialect.fsync(root, true).then(
+      () => 'done',
+      (error: { code: string }) => error.code,
+    );
+    expect(await server.serve('Tfsync', 'Rlerror', { ecode })).toMatchObject({ datasync: 1 });
+    return syncing;
+  }
+
+  test('of a directory is done where the server syncs files only', async () => {
+    expect(await synced(QT.DIR, errno.EISDIR)).toBe('done');
+    expect(await synced(QT.DIR, errno.EIO)).toBe('EIO');
+    expect(await synced(0, errno.EISDIR)).toBe('EISDIR');
     await expectIdle(client, 1);
   });
 });
@@ -316,18 +342,5 @@ test.each([
   await server.serve('Txattrcreate', 'Rlerror', { ecode: errno.EIO });
   await expect(setting).rejects.toMatchObject({ code });
   await server.serve('Tclunk', 'Rclunk', {});
-  await expectIdle(client, 1);
-});
-
-test.each([
-  ['has no Tunlinkat', errno.EOPNOTSUPP, true],
-  ['has it', errno.ENOENT, false],
-])('whether an open file needs its name is asked once, of a server that %s', async (_what, ecode, needs) => {
-  const asking = dialect.learnNames(root);
-  await server.serve('Tunlinkat', 'Rlerror', { ecode });
-  await asking;
-  expect(dialect.openNeedsName).toBe(needs);
-  await dialect.learnNames(root);
-  await server.quiet();
   await expectIdle(client, 1);
 });

@@ -32,6 +32,34 @@ const said: [text: string, name: ErrnoName][] = [
   ['unknown fid', 'EBADF'],
   ['bad offset in directory read', 'EINVAL'],
   ['interrupted', 'EINTR'],
+  ['protocol botch', 'EPROTO'],
+  ['file too big', 'EFBIG'],
+  ['file system is full', 'ENOSPC'],
+  ['only support truncation to zero length', 'EPERM'],
+  ['directory entry is not allocated', 'ENOENT'],
+  // plan9port's servers and its lib9p
+  ['no free ram resources', 'ENOSPC'],
+  ['write too big', 'EFBIG'],
+  ['remove d: has children', 'ENOTEMPTY'],
+  ['cannot clone open fid', 'EBADF'],
+  ['write on fid with open mode 0x0', 'EBADF'],
+  ['bad directory in wstat', 'EINVAL'],
+  ['duplicate tag', 'EPROTO'],
+  // u9fs
+  ["wstat can't convert between files and directories", 'EPERM'],
+  ['not a member of proposed group', 'EPERM'],
+  ['no access to special file', 'EPERM'],
+  ['already attached without access to special files', 'EPERM'],
+  ['bogus wstat buffer', 'EINVAL'],
+  // Inferno
+  ['unknown user or group id', 'EINVAL'],
+  ['read or write too small', 'EINVAL'],
+  ['negative i/o offset', 'EINVAL'],
+  ['malformed stat buffer', 'EINVAL'],
+  ['wrong #args in control message', 'EINVAL'],
+  ['message is too big for protocol', 'EMSGSIZE'],
+  ['mount/attach disallowed', 'EPERM'],
+  ['no free environment resources', 'ENOMEM'],
   // Linux's words, and those of others that pass on what their system says
   ['No such file or directory', 'ENOENT'],
   ['Operation not permitted', 'EPERM'],
@@ -47,6 +75,13 @@ const said: [text: string, name: ErrnoName][] = [
   ['rename /a /b: file exists', 'EEXIST'],
   ['too small read size for dir entry', 'EINVAL'],
   ['remove d: directory not empty.', 'ENOTEMPTY'],
+  ['No such path', 'ENOENT'],
+  ['Cannot write to directory.', 'EISDIR'],
+  ['Cannot delete files.', 'EPERM'],
+  ['Fid already open.', 'EBADF'],
+  ['fid already opened', 'EBADF'],
+  ['Read size too large.', 'EMSGSIZE'],
+  ['cannot convert between files and directories', 'EPERM'],
 ];
 
 describe('words', () => {

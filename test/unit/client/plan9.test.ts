@@ -28,6 +28,7 @@ let server: Scripted;
 let dialect: Dialect;
 let root: Fid;
 
+/** A session whose first Twstat has shown what it is to show (plan9-wstat.test.ts). */
 async function begin(version: Version): Promise<void> {
   ({ client, server } = await scripted({ version }));
   ({ dialect } = new Session(client, new Accounts(files)));
@@ -35,6 +36,16 @@ async function begin(version: Version): Promise<void> {
   const { tag } = await server.next('Tattach');
   server.reply(tag, 'Rattach', { qid: directory });
   root = await attaching;
+  const cloning = dialect.walk(root, []);
+  await clones();
+  const fid = await cloning;
+  const syncing = dialect.fsync(fid, false);
+  await shows({});
+  await wstats();
+  await shows({});
+  await syncing;
+  client.fids.close(fid);
+  await clunks();
 }
 
 const directory = { type: QT.DIR, version: 0, path: 1n };
@@ -386,6 +397,16 @@ describe('9P2000.u', () => {
     const failing = dialect.readlink(root);
     await shows({ extension: 'HARDLINKCOUNT 2' });
     await expect(failing).rejects.toMatchObject({ code: 'EINVAL' });
+  });
+
+  test('the words count where the number is one that stands for any error', async () => {
+    const walking = endOf(dialect.walk(root, ['x']));
+    await server.serve('Twalk', 'Rerror', refuses('open /tmp/x: no such file or directory', errno.EIO));
+    expect(await walking).toBe('ENOENT');
+    const again = endOf(dialect.walk(root, ['x']));
+    await server.serve('Twalk', 'Rerror', refuses('no such file or directory', errno.ELOOP));
+    expect(await again).toBe('ELOOP');
+    await expectIdle(client, 1);
   });
 
   test('O_APPEND is said', async () => {

@@ -2,9 +2,10 @@
 // new one is not taken for harmless by accident.
 
 import { expect, test } from 'vitest';
-import { hasSideEffects, isFlushable, Request } from '../../../src/client/request.ts';
+import { hasSideEffects, Request } from '../../../src/client/request.ts';
 import { OMODE, OPEN } from '../../../src/wire/p9/constants.ts';
 import type { Body, RequestName } from '../../../src/wire/p9/messages.ts';
+import { UNTOUCHED } from '../../../src/wire/p9/stat.ts';
 
 const HARMLESS: readonly RequestName[] = [
   ...(['Tread', 'Tgetattr', 'Tstat', 'Twalk', 'Treaddir', 'Treadlink', 'Tstatfs', 'Tgetlock'] as const),
@@ -32,7 +33,7 @@ test.each(HARMLESS)('%s has no side effects', (name) => {
 });
 
 test.each(EFFECTS)('%s has side effects', (name) => {
-  expect(hasSideEffects(made(name))).toBe(true);
+  expect(hasSideEffects(made(name, { stat: UNTOUCHED }))).toBe(true);
 });
 
 test.each([
@@ -48,7 +49,7 @@ test.each([
 
 test('only Tversion, Tclunk, Tremove and Tflush are never flushed', () => {
   for (const name of [...HARMLESS, ...EFFECTS]) {
-    expect([name, isFlushable(name)]).toEqual([name, name !== 'Tclunk' && name !== 'Tremove']);
+    expect([name, made(name).traits.flushable]).toEqual([name, name !== 'Tclunk' && name !== 'Tremove']);
   }
-  expect([isFlushable('Tversion'), isFlushable('Tflush')]).toEqual([false, false]);
+  expect([made('Tversion').traits.flushable, made('Tflush').traits.flushable]).toEqual([false, false]);
 });

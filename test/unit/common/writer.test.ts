@@ -89,12 +89,26 @@ describe('Writer', () => {
     }
   });
 
-  test('a string has at most 65535 bytes, counted as UTF-8', () => {
+  test('a string with bytes that are not UTF-8 is written as those bytes', () => {
+    for (const length of [0, 31, 32, 200]) {
+      const writer = new Writer(Buffer.alloc(2 + length + 2 + 1, 0xaa));
+      writer.string(`${'x'.repeat(length)}\udcff\udc80`);
+      expect(writer.left).toBe(1);
+      expect(writer.bytes.readUInt16LE(0)).toBe(length + 2);
+      expect([...writer.bytes.subarray(2 + length)]).toEqual([0xff, 0x80, 0xaa]);
+    }
+    expect(() => Writer.sized(10).string('a\ud800')).toThrow('EILSEQ');
+  });
+
+  test('a string has at most 65535 bytes, however many characters', () => {
     const writer = Writer.sized(70_000);
     writer.string('x'.repeat(0xffff));
     expect(writer.at).toBe(2 + 0xffff);
     expect(() => Writer.sized(70_000).string('x'.repeat(0x10000))).toThrow(RangeError);
     expect(() => Writer.sized(70_000).string('\u00e9'.repeat(0x8000))).toThrow(RangeError);
+    writer.at = 0;
+    writer.string('\udcff'.repeat(0xffff));
+    expect(writer.at).toBe(2 + 0xffff);
   });
 
   test('raw, zeros and a length that is filled in later', () => {

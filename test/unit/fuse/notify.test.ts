@@ -30,6 +30,25 @@ test('go out one after another, and what the kernel does not know is no error', 
   expect(await notifier.incEpoch()).toBe(false);
 });
 
+test('a name that is not UTF-8 goes out as its bytes, and they are counted', async () => {
+  const written: Buffer[] = [];
+  const notifier = new Notifier(async (bytes) => {
+    written.push(bytes);
+    return 0;
+  });
+  await notifier.invalEntry(1 as never, 'a\udcff');
+  await notifier.deleted(1 as never, 2 as never, '\udc80');
+  expect(written.map((bytes) => bytes.subarray(16).toString('hex'))).toEqual([
+    `0100000000000000${'0200000000000000'}61ff00`,
+    `01000000000000000200000000000000${'0100000000000000'}8000`,
+  ]);
+  expect(written.map((bytes) => [bytes.readUInt32LE(0), bytes.length])).toEqual([
+    [35, 35],
+    [42, 42],
+  ]);
+  await notifier.close();
+});
+
 test('attributes are dropped while pages wait for a reader', async () => {
   const finish: (() => void)[] = [];
   const notifier = new Notifier(() => new Promise((resolve) => finish.push(() => resolve(0))));

@@ -176,25 +176,84 @@ describe('one reply each', () => {
     expect(remembered).toEqual(meant.sort((a, b) => a - b));
   });
 
+  test('the reason of a refusal is logged at debug, once for each opcode on a mount', async () => {
+    const polls = (unique: number) => rawRequest(opcode.POLL, (writer) => writer.zeros(24), { unique });
+    const unheard = (unique: number, number: number) => rawRequest(number, (writer) => writer.zeros(8), { unique });
+    for (const mount of [1, 2]) {
+      await session.stop();
+      const said: [fields: unknown, message: string][] = [];
+      kernel = new Kernel();
+      start(toy, { logger: { ...logger, debug: (fields, message) => void said.push([fields, message]) } });
+      kernel.init();
+      const ioctl = { fh: 1, flags: 0, cmd: 0, arg: 0n, inSize: 0, outSize: 0, data: new Uint8Array(0) };
+      kernel.send(polls(2), polls(4), requestBytes('IOCTL', ioctl, { unique: 6 }), unheard(8, 99), unheard(10, 99));
+      kernel.send(unheard(12, 100), polls(14));
+      kernel.init();
+      const refused = said.filter(([, message]) => message.startsWith('refused: '));
+      expect([mount, ...refused]).toEqual([
+        mount,
+        [{ unique: 2, op: 'POLL', errno: 'ENOSYS' }, 'refused: files are then always ready, as regular ones are'],
+        [
+          { unique: 6, op: 'IOCTL', errno: 'ENOTTY' },
+          'refused: that is what programs expect of a file that has no such ioctl',
+        ],
+        [{ unique: 8, op: 99, errno: 'EOPNOTSUPP' }, 'refused: this driver does not know the opcode'],
+        [{ unique: 12, op: 100, errno: 'EOPNOTSUPP' }, 'refused: this driver does not know the opcode'],
+        [{ unique: 2, op: 'INIT', errno: 'EOPNOTSUPP' }, 'refused: the mount has begun already'],
+      ]);
+      const errors = kernel.take().map(({ error }) => error);
+      const { ENOSYS, ENOTTY, EOPNOTSUPP } = errno;
+      expect(errors).toEqual([0, ENOSYS, ENOSYS, ENOTTY, EOPNOTSUPP, EOPNOTSUPP, EOPNOTSUPP, ENOSYS, EOPNOTSUPP]);
+    }
+  });
+
+  test('what is refused is remembered for a bounded number of opcodes', async () => {
+    await session.stop();
+    const said: string[] = [];
+    kernel = new Kernel();
+    start(toy, { logger: { ...logger, debug: (_, message) => void said.push(message) } });
+    kernel.init();
+    for (let number = 100; number < 600; number++) kernel.send(rawRequest(number, () => {}));
+    expect(said.filter((message) => message.startsWith('refused: '))).toHaveLength(256);
+  });
+
   test('a missing xattr method is told to the kernel as ENOSYS, so that it stops asking', () => {
     Object.assign(toy, { getxattr: undefined });
     kernel.send(requestBytes('GETXATTR', { size: 0, name: 'user.x' }));
     expect(kernel.take()).toMatchObject([{ error: errno.ENOSYS }]);
   });
 
-  test('a malformed request, a name that is not UTF-8', () => {
-    const bad = lookup(2, 'aaaa');
-    bad[41] = 0xff;
+  test('a malformed request', () => {
     const short = getattr(4).subarray(0, 44);
     short.writeUInt32LE(44, 0);
     const lying = getattr(6);
     lying.writeUInt32LE(1000, 0);
-    kernel.send(bad, short, lying);
+    kernel.send(short, lying);
     expect(kernel.take()).toMatchObject([
-      { unique: 2, error: errno.EILSEQ },
-      { unique: 4, error: errno.EILSEQ },
+      { unique: 4, error: errno.EIO },
       { unique: 6, error: errno.EIO },
     ]);
+    expect(complaints).toHaveLength(2);
+  });
+
+  test('a name that is not UTF-8 comes whole, and a target goes back as its bytes', () => {
+    const asked: string[] = [];
+    but({
+      lookup: (_ctx, _parent, name) => {
+        asked.push(name);
+        throw new ErrnoError(errno.ENOENT);
+      },
+      readlink: () => 'a\udcff/\udcedé',
+    });
+    const odd = lookup(2, 'aaaa');
+    odd[41] = 0xff;
+    kernel.send(odd, lookup(4, 'caf\udce9'), requestBytes('READLINK', {}, { unique: 6 }));
+    expect(kernel.take()).toMatchObject([
+      { unique: 2, error: errno.ENOENT },
+      { unique: 4, error: errno.ENOENT },
+      { unique: 6, error: 0, body: Buffer.from([0x61, 0xff, 0x2f, 0xed, 0xc3, 0xa9]) },
+    ]);
+    expect(asked).toEqual(['a\udcffaa', 'caf\udce9']);
   });
 
   test('a reply that cannot be encoded becomes EIO, and its lookup is taken back', () => {
@@ -258,6 +317,24 @@ describe('READDIRPLUS', () => {
     cursor.at = 160;
     expect(entryOut.read(cursor)).toMatchObject({ nodeid: 1, attrValid: 1 });
     expect(direntOut.read(cursor)).toEqual({ ino: 7n, offset: 2n, namelen: 4, type: 8 });
+  });
+
+  test('a name that is not UTF-8 takes the room of its bytes', () => {
+    const name = '\udcff'.repeat(255);
+    but({
+      readdirplus: (_ctx, nodeid, _fh, _offset, _size, sink) => {
+        const entry = { nodeid, generation: 0, entryTtl: 1, attrTtl: 1, attr: toyAttr() };
+        expect([sink.fits(name), sink.fits(`${name}\udcff\udcff`)]).toEqual([true, false]);
+        expect(sink.add(name, 7n, 8, 2n, entry)).toBe(true);
+      },
+    });
+    start();
+    kernel.init();
+    kernel.take();
+    kernel.send(readdirplus(128 + 24 + 256));
+    const body = kernel.take()[0]?.body ?? Buffer.alloc(0);
+    expect(body.subarray(128 + 24)).toEqual(Buffer.concat([Buffer.alloc(255, 0xff), Buffer.alloc(1)]));
+    expect(body.readUInt32LE(128 + 16)).toBe(255);
   });
 
   test.each(['thrown', 'refused'] as const)('lookups counted by a reply that is %s are taken back', async (how) => {

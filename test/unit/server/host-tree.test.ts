@@ -6,9 +6,12 @@ import * as fs from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errno } from '../../../src/common/errno.ts';
+import { decodeText, encodeText } from '../../../src/common/text.ts';
 import { hostTree } from '../../../src/server/server.ts';
+import { syscalls } from '../../../src/server/trees/host/syscalls.ts';
 import { OPEN, SETATTR } from '../../../src/wire/p9/constants.ts';
 import type { Raw9p } from '../../support/raw9p.ts';
 import { type Served, serveAny, serveTree } from '../../support/served.ts';
@@ -151,15 +154,58 @@ test('what others change is seen, under a new version', async () => {
   expect(await raw.errno('Trename', { fid, dfid: 0, name: 'g' })).toBe(errno.ENOENT);
 });
 
-test('names that are not UTF-8 are left out, the rest of the listing is whole', async () => {
+test('names that the machine has in any bytes are listed, and found by what the listing says', async () => {
   for (let i = 0; i < 100; i++) fs.writeFileSync(join(dir, `f${i}`), '');
-  fs.writeFileSync(Buffer.concat([Buffer.from(`${dir}/`), Buffer.from([0x66, 0xff, 0xfe])]), '');
-  fs.writeFileSync(join(dir, 'ünïcödé ☃'), '');
+  const odd = [Buffer.from([0x66, 0xff, 0xfe]), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from('ünïcödé ☃')];
+  for (const name of odd) fs.writeFileSync(Buffer.concat([Buffer.from(`${dir}/`), name]), name);
   for (const count of [300, 65536]) {
     const names = (await raw.list(await raw.open(''), count)).map(({ name }) => name);
-    expect(names.length).toBe(103);
-    expect(names).toContain('ünïcödé ☃');
+    expect(names.length).toBe(105);
+    expect(names).toEqual(expect.arrayContaining(odd.map(decodeText)));
   }
+  for (const name of odd) expect(await raw.read(await raw.open(decodeText(name)))).toEqual(name);
+});
+
+test('the machine is given the very bytes, and gives them back', async () => {
+  // a target may be anything that ends before NUL
+  const anyTarget = fc.oneof(
+    fc.uint8Array({ minLength: 1, maxLength: 300 }),
+    fc
+      .array(fc.constantFrom('a', 'é', '€', '😀', '\udc80', '\udcff', '\udcc3', '\udcf0'), { minLength: 1 })
+      .map((parts) => new Uint8Array(encodeText(parts.join('')))),
+  );
+  let count = 0;
+  await fc.assert(
+    fc.asyncProperty(anyTarget, async (bytes) => {
+      const target = Buffer.from(bytes.map((byte) => byte || 1));
+      const name = `l${count++}`;
+      await raw.call('Tsymlink', { dfid: 0, name, target: decodeText(target), gid: 0 });
+      expect(fs.readlinkSync(join(dir, name), { encoding: 'buffer' })).toEqual(target);
+      const fid = await raw.walk(name);
+      expect((await raw.call('Treadlink', { fid })).target).toBe(decodeText(target));
+      await raw.clunk(fid);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a string for which there are no bytes reaches no system call', () => {
+  const sys = syscalls();
+  const fd = sys.root(dir);
+  try {
+    for (const name of ['\ud800', 'a\udc7f', '\udd00b', '\ud83d\ud83d\ude00']) {
+      expect(sys.mkdirat(fd, name, 0o755)).toBe(-errno.EILSEQ);
+      expect(sys.symlinkat(name, fd, 'l')).toBe(-errno.EILSEQ);
+      expect(sys.renameat(fd, 'a', fd, name)).toBe(-errno.EILSEQ);
+    }
+    for (const name of ['\udcff/', 'a\0b', 7 as never]) expect(() => sys.mkdirat(fd, name, 0o755)).toThrow(TypeError);
+    for (const name of ['\udcff'.repeat(4095), '\udcff'.repeat(10_000), `${'x'.repeat(4102)}😀`, '😀'.repeat(5000)]) {
+      expect(sys.mkdirat(fd, name, 0o755)).toBe(-errno.ENAMETOOLONG);
+    }
+  } finally {
+    sys.close(fd);
+  }
+  expect(fs.readdirSync(dir)).toEqual([]);
 });
 
 test('a name too long for the machine is refused, and never taken for the shorter one it begins with', async () => {

@@ -57,6 +57,13 @@ describe('a line', () => {
     expect(note).toBe('12:00:00.250000 2 -- ended\\u0085');
   });
 
+  test('shows bytes that are not UTF-8 as such, and machines are told them as escapes', () => {
+    const say = talk();
+    const walk = message(say('Twalk', 1, { fid: 1, newfid: 2, names: ['caf\udce9', '\\xe9', 'é'] }));
+    expect(asLine(walk)).toContain(String.raw`names=["caf\xe9" "\\xe9" "é"]`);
+    expect(asJson(walk)).toContain(String.raw`"names":["caf\udce9","\\xe9","é"]`);
+  });
+
   test('for machines is one object', () => {
     const say = talk();
     say('Treaddir', 1, { fid: 1, offset: 1n << 63n, count: 10 });

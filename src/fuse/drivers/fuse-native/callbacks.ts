@@ -72,13 +72,15 @@ export function callbacks(ops: Operations, { host, direct }: CallbackOptions): C
   async function list(ctx: RequestContext, nodeid: NodeId, fh: FileHandle): Promise<Answer> {
     const found: string[] = [];
     const stats: Uint32Array[] = [];
-    for (let offset = 0n, before = -1; before !== found.length; ) {
-      before = found.length;
+    for (let offset = 0n, before = -1n; before !== offset; ) {
+      before = offset;
       await ops.readdir(ctx, nodeid, fh, offset, LISTING, {
         add(name, ino, type, next) {
+          offset = next;
+          // the addon has text for names, and would show another one
+          if (!name.isWellFormed()) return true;
           found.push(name);
           stats.push(direntWords(ino, type));
-          offset = next;
           return true;
         },
       });
@@ -191,7 +193,11 @@ export function callbacks(ops: Operations, { host, direct }: CallbackOptions): C
 
     readlink: on<[string]>(
       (ctx, _native, path) =>
-        names.use(ctx, path, async (nodeid) => ({ result: 0, extras: [await ops.readlink(ctx, nodeid)] })),
+        names.use(ctx, path, async (nodeid) => {
+          const target = await ops.readlink(ctx, nodeid);
+          if (!target.isWellFormed()) throw new ErrnoError(errno.EILSEQ, 'a target that is not UTF-8');
+          return { result: 0, extras: [target] };
+        }),
       () => [''],
     ),
 

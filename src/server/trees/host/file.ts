@@ -1,12 +1,12 @@
 // What is open on a file or directory of the host. Reads that the page cache can answer and small writes are made on the
 // spot, which costs a few microseconds; what may wait for a disk goes to Node's thread pool.
-// Guarantees: a read fills its count but for the end of the file; a listing goes by the file system's own cookies; names
-// that are not UTF-8, which 9P cannot carry, are left out of listings.
+// Guarantees: a read fills its count but for the end of the file; a listing goes by the file system's own cookies.
 
 import { fdatasync, fsync, read, write } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Slab } from '../../../common/bufpool.ts';
 import { errno } from '../../../common/errno.ts';
+import { decodeText } from '../../../common/text.ts';
 import { QT } from '../../../wire/p9/constants.ts';
 import type { Dirent } from '../../../wire/p9/types.ts';
 import { refuse, stopIfAborted } from '../../refuse.ts';
@@ -22,7 +22,6 @@ import {
 import { S, withoutPrivileges } from '../modes.ts';
 import type { HostNode } from './node.ts';
 import { check, STAT } from './syscalls.ts';
-import { decode } from './text.ts';
 import { qidType } from './volume.ts';
 
 const readAsync = promisify(read);
@@ -168,20 +167,13 @@ export class HostFile implements OpenFile {
     const { sys } = this.#node.volume;
     const buffer = Buffer.allocUnsafe(LISTING);
     const entries: Dirent[] = [];
-    for (;;) {
-      const length = check(sys.getdents(this.fd, buffer));
-      for (let at = 0; at < length; at += buffer.readUInt16LE(at + DIRENT.RECLEN)) {
-        const entry = this.#entry(buffer, at);
-        if (entry !== undefined) entries.push(entry);
-      }
-      // a block of nothing but names that are left out is not the end
-      if (length === 0 || entries.length > 0) return entries;
-    }
+    const length = check(sys.getdents(this.fd, buffer));
+    for (let at = 0; at < length; at += buffer.readUInt16LE(at + DIRENT.RECLEN)) entries.push(this.#entry(buffer, at));
+    return entries;
   }
 
-  #entry(buffer: Buffer, at: number): Dirent | undefined {
-    const name = decode(buffer.subarray(at + DIRENT.NAME, buffer.indexOf(0, at + DIRENT.NAME)));
-    if (name === undefined) return undefined;
+  #entry(buffer: Buffer, at: number): Dirent {
+    const name = decodeText(buffer.subarray(at + DIRENT.NAME, buffer.indexOf(0, at + DIRENT.NAME)));
     const type = buffer[at + DIRENT.TYPE] || this.#typeOf(name);
     const path = this.#node.pathOfSibling(buffer.readBigUInt64LE(at + DIRENT.INO));
     // what lies above the root is nobody's business

@@ -5,6 +5,7 @@
 
 import { errno } from '../../../common/errno.ts';
 import { isErrno } from '../../../common/errors.ts';
+import { decodeText } from '../../../common/text.ts';
 import { OPEN, QT } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
@@ -14,7 +15,6 @@ import { Descriptor } from './descriptor.ts';
 import { HostFile } from './file.ts';
 import { HostLocks } from './locks.ts';
 import { check, O, STAT } from './syscalls.ts';
-import { decode } from './text.ts';
 import { pathOf, qidType, type Volume } from './volume.ts';
 import { getxattr, listxattr, removexattr, setxattr } from './xattrs.ts';
 
@@ -217,7 +217,7 @@ export class HostNode implements TreeNode {
   readlink(): string {
     if (!(this.qid.type & QT.SYMLINK)) refuse(errno.EINVAL);
     const length = check(this.volume.sys.readlink(this.fd, target));
-    return decode(target.subarray(0, length)) ?? refuse(errno.EILSEQ);
+    return decodeText(target.subarray(0, length));
   }
 
   statfs(): Statfs {

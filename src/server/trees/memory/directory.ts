@@ -4,6 +4,7 @@
 // is replaced by a rename keeps its number: the name was there all the time.
 
 import { errno } from '../../../common/errno.ts';
+import { byteLength } from '../../../common/text.ts';
 import { OPEN } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
@@ -40,7 +41,7 @@ function directoryOf(node: Inode): Directory {
 }
 
 function checkLength(name: string): void {
-  if (name.length * 3 > NAME_MAX && Buffer.byteLength(name) > NAME_MAX) refuse(errno.ENAMETOOLONG);
+  if (name.length * 3 > NAME_MAX && byteLength(name) > NAME_MAX) refuse(errno.ENAMETOOLONG);
 }
 
 /** The entries, for somebody who may search the directory. */

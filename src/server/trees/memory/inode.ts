@@ -5,6 +5,7 @@
 
 import { errno } from '../../../common/errno.ts';
 import { LockTable } from '../../../common/locktable.ts';
+import { byteLength } from '../../../common/text.ts';
 import { GETATTR, OPEN, QT, V9FS_MAGIC } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
@@ -147,7 +148,7 @@ export class Inode implements TreeNode {
 
   get #size(): number {
     if (this.body.kind === 'file') return this.body.content.size;
-    if (this.body.kind === 'symlink') return Buffer.byteLength(this.body.target);
+    if (this.body.kind === 'symlink') return byteLength(this.body.target);
     return this.body.kind === 'directory' ? BLOCK : 0;
   }
 

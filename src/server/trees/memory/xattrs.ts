@@ -3,6 +3,7 @@
 // set by root; anything else (POSIX ACLs among it) is not supported.
 
 import { errno } from '../../../common/errno.ts';
+import { byteLength, encodeText } from '../../../common/text.ts';
 import { refuse } from '../../refuse.ts';
 import { type User, XATTR, XATTR_MAX } from '../../tree.ts';
 import { MAY, type Owned, owns, permits, S } from '../modes.ts';
@@ -51,7 +52,7 @@ export class Xattrs {
 
   list(user: User): Uint8Array {
     const names = [...this.#values.keys()].filter((name) => user.uid === 0 || !name.startsWith('trusted.'));
-    return Buffer.from(names.map((name) => `${name}\0`).join(''));
+    return encodeText(names.map((name) => `${name}\0`).join(''));
   }
 
   set(name: string, value: Uint8Array, flags: number, node: Owned, user: User): void {
@@ -60,7 +61,7 @@ export class Xattrs {
     if (flags & XATTR.CREATE && old !== undefined) refuse(errno.EEXIST);
     if (flags & XATTR.REPLACE && old === undefined) refuse(errno.ENODATA);
     // listxattr(2) could not show more
-    if (old === undefined && this.#listSize() + Buffer.byteLength(name) + 1 > XATTR_MAX) refuse(errno.ENOSPC);
+    if (old === undefined && this.#listSize() + byteLength(name) + 1 > XATTR_MAX) refuse(errno.ENOSPC);
     this.#budget.take(cost(name, value) - (old === undefined ? 0 : cost(name, old)));
     this.#values.set(name, value);
   }
@@ -79,7 +80,7 @@ export class Xattrs {
 
   #listSize(): number {
     let size = 0;
-    for (const name of this.#values.keys()) size += Buffer.byteLength(name) + 1;
+    for (const name of this.#values.keys()) size += byteLength(name) + 1;
     return size;
   }
 }

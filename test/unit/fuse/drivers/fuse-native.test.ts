@@ -102,6 +102,19 @@ test('directories are listed by path, whole, with types and numbers', async () =
   expect((await call('readlink', '/d/s')).extras).toEqual(['target']);
 });
 
+test('names that are not UTF-8 are left out of listings, and such targets are EILSEQ: the addon has text only', async () => {
+  const names = ['\udcff1', '\udcff2', 'plain', 'caf\udce9', 'last'];
+  // one entry at a time: a piece of the listing that holds none of the others is not its end
+  toy.readdir = (_ctx, _nodeid, _fh, offset, _size, sink) => {
+    const name = names[Number(offset)];
+    if (name !== undefined) sink.add(name, 1n, 8, offset + 1n);
+  };
+  expect((await call('readdir', '/')).extras[0]).toEqual(['plain', 'last']);
+  toy.readlink = () => 'to\udcff';
+  expect((await call('symlink', 'target', '/link')).result).toBe(0);
+  expect(await call('readlink', '/link')).toEqual({ result: -84, extras: [''] });
+});
+
 test('an open file goes on when its path is moved, and a path below follows', async () => {
   await call('mkdir', '/d', 0o755);
   const fd = await create('/d/f', 'text');

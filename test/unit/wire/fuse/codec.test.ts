@@ -225,6 +225,15 @@ test('any bytes print, in both directions', () => {
   );
 });
 
+test('names that are not UTF-8 come back as they were, and print as what they are', () => {
+  const bytes = requestBytes('RENAME', { newParent: 2, name: 'a\udcff', newName: '\udced\udca0\udc80é' });
+  expect(bytes.subarray(-9)).toEqual(Buffer.from('61ff00' + 'eda080c3a900', 'hex'));
+  const cursor = new Cursor(bytes);
+  readHeader(cursor);
+  expect(requests.RENAME.read(cursor)).toEqual({ newParent: 2, name: 'a\udcff', newName: '\udced\udca0\udc80é' });
+  expect(formatRequest(bytes)).toContain(String.raw`name "a\xff" newName "\xed\xa0\x80é"`);
+});
+
 test('BATCH_FORGET takes no more than there is, whatever its count says', () => {
   const bytes = requestBytes('BATCH_FORGET', { list: [{ nodeid: 5, nlookup: 2 }] });
   const read = () => {

@@ -4,19 +4,12 @@
 import fc from 'fast-check';
 import { Cursor } from '../../../../src/common/cursor.ts';
 import * as plain from '../../../../src/common/layout.ts';
+import { decodeText } from '../../../../src/common/text.ts';
 import { type Codec, dotlCodec, dotuCodec, legacyCodec } from '../../../../src/wire/p9/codec.ts';
 import { MAXWELEM, NONUNAME } from '../../../../src/wire/p9/constants.ts';
 import { errorText, looseErrno } from '../../../../src/wire/p9/errors.ts';
-import {
-  core,
-  dotl,
-  dotu,
-  legacy,
-  type Message,
-  type MessageName,
-  type Row,
-  type Rows,
-} from '../../../../src/wire/p9/messages.ts';
+import { core, dotl, dotu, legacy, type Message, type MessageName } from '../../../../src/wire/p9/messages.ts';
+import type { AnyRow, Rows } from '../../../../src/wire/p9/rows.ts';
 import { type Stat, statDotu, statLegacy } from '../../../../src/wire/p9/stat.ts';
 import { names, type Qid, qid, qids } from '../../../../src/wire/p9/types.ts';
 
@@ -25,10 +18,12 @@ export const u64Values = fc.oneof(
   fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
   fc.constantFrom(0n, (1n << 53n) + 1n, 1n << 63n, (1n << 64n) - 1n),
 );
-/** Text that a name may hold as far as the codec is concerned: no NUL, whole characters. */
-export const textValues = fc
-  .oneof(fc.string({ maxLength: 12 }), fc.string({ unit: 'grapheme', maxLength: 6 }))
-  .map((text) => text.replaceAll('\0', ''));
+/** Text that a name may hold as far as the codec is concerned: any bytes but NUL. */
+export const textValues = fc.oneof(
+  fc.string({ maxLength: 12 }).map((text) => text.replaceAll('\0', '')),
+  fc.string({ unit: 'grapheme', maxLength: 6 }).map((text) => text.replaceAll('\0', '')),
+  fc.uint8Array({ min: 1, maxLength: 12 }).map((bytes) => decodeText(Buffer.from(bytes))),
+);
 export const qidValues: fc.Arbitrary<Qid> = fc.record({ type: fc.nat(0xff), version: word, path: u64Values });
 
 /** Any stat, with values of its own in what only .u sends. */
@@ -82,7 +77,7 @@ const values = new Map<plain.FieldType<any>, fc.Arbitrary<unknown>>([
 /** Any message of this name; `special` replaces the values of single fields. */
 export function messageNamed(
   name: MessageName,
-  row: Row,
+  row: AnyRow,
   special: Record<string, fc.Arbitrary<unknown>> = {},
 ): fc.Arbitrary<Message> {
   const fields: Record<string, fc.Arbitrary<unknown>> = {
@@ -100,12 +95,12 @@ export function messageNamed(
 
 export interface Dialect {
   readonly codec: Codec;
-  readonly rows: readonly (readonly [MessageName, Row])[];
+  readonly rows: readonly (readonly [MessageName, AnyRow])[];
   readonly anyMessage: fc.Arbitrary<Message>;
 }
 
 function dialect(codec: Codec, table: Rows): Dialect {
-  const rows = Object.entries({ ...core, ...table }) as [MessageName, Row][];
+  const rows = Object.entries({ ...core, ...table }) as [MessageName, AnyRow][];
   return { codec, rows, anyMessage: fc.oneof(...rows.map(([name, row]) => messageNamed(name, row))) };
 }
 

@@ -1,0 +1,43 @@
+// The room on the server's file system as statfs(2) shows it.
+// Guarantees: never a size of nothing, which df hides and installers take for a full disk; and a block size that programs can
+// use, since some of them read and write by it (nfs-ganesha says 1).
+
+import type { FileSystemStat } from '../../client/dialects/dialect.ts';
+import type { StatFs } from '../../fuse/operations.ts';
+
+const BLOCK = 4096;
+const LEAST_BLOCK = 512;
+const NAME_MAX = 255;
+
+/** Where the server does not know: 4 TiB, all of it free. */
+const UNKNOWN_BLOCKS = 2 ** 30;
+export const unknownSpace: StatFs = {
+  bsize: BLOCK,
+  frsize: BLOCK,
+  blocks: UNKNOWN_BLOCKS,
+  bfree: UNKNOWN_BLOCKS,
+  bavail: UNKNOWN_BLOCKS,
+  files: UNKNOWN_BLOCKS,
+  ffree: UNKNOWN_BLOCKS,
+  namelen: NAME_MAX,
+};
+
+/** No files at all is what file systems say that make room for them as they come (btrfs): it stays. */
+export function shownSpace(stat: FileSystemStat): StatFs {
+  const namelen = stat.namelen > 0 ? Math.min(stat.namelen, NAME_MAX) : NAME_MAX;
+  if (stat.blocks === 0) return { ...unknownSpace, namelen };
+  const given = stat.bsize > 0 ? stat.bsize : BLOCK;
+  const bsize = given < LEAST_BLOCK ? BLOCK : given;
+  const scaled = (blocks: number) => Math.floor((blocks * given) / bsize);
+  return {
+    bsize,
+    frsize: bsize,
+    // a file system smaller than a block has one all the same
+    blocks: Math.max(1, scaled(stat.blocks)),
+    bfree: scaled(stat.bfree),
+    bavail: scaled(stat.bavail),
+    files: stat.files,
+    ffree: stat.ffree,
+    namelen,
+  };
+}
