@@ -4,7 +4,7 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { listPosix, posixSuite, runPosix } from '../support/posix.ts';
+import { IDENTITY, listPosix, NOBODY, posixSuite, runPosix } from '../support/posix.ts';
 import { makeTempDir, removeTempDir, withTempDir } from '../support/tempdir.ts';
 
 let top = '';
@@ -16,6 +16,18 @@ beforeAll(async () => {
 afterAll(() => removeTempDir(top));
 
 posixSuite('a plain directory', () => top);
+
+describe.runIf(process.getuid?.() === 0)('an ordinary user', () => {
+  posixSuite('a plain directory', () => ownDirectory(), { only: IDENTITY, user: NOBODY });
+
+  async function ownDirectory(): Promise<string> {
+    await chmod(top, 0o755);
+    const own = join(top, 'own');
+    await mkdir(own);
+    await chmod(own, 0o777);
+    return own;
+  }
+});
 
 describe('the runner', () => {
   it('knows every check by one name and says what each is about', () => {
@@ -75,10 +87,24 @@ describe('the runner', () => {
     }),
   );
 
+  it('excludes by a pattern all that it matches, each for the first reason', () =>
+    withTempDir(async (dir) => {
+      const exclude = join(dir, 'exclude.txt');
+      await writeFile(exclude, '-rename.plain # takes the server down\nrename.p* # slow\n-rename.c* # slower');
+      const results = await runPosix(dir, { exclude, only: ['rename.plain', 'rename.ctime', 'rename.dots'] });
+      expect(Object.fromEntries(results.map(({ name, message }) => [name, message]))).toEqual({
+        'rename.plain': 'takes the server down',
+        'rename.ctime': 'slower',
+        'rename.dots': '',
+      });
+    }));
+
   it.each([
     ['rename.plain', 'without a reason'],
     ['rename.nonsense # a reason', 'no case named rename.nonsense'],
+    ['rename.nons* # a reason', 'no case named rename.nons*'],
     ['rename.plain # once\nrename.plain # twice', 'listed twice'],
+    ['rename.* # once\nrename.plain # twice', 'listed twice'],
   ])('refuses the exclusion %j', (text, message) =>
     withTempDir(async (dir) => {
       const exclude = join(dir, 'exclude.txt');
@@ -95,16 +121,15 @@ describe('the runner', () => {
     withTempDir(async (dir) => {
       // An ordinary user in a directory of root's: nothing can be made there, and there is no other user to be.
       await chmod(dir, 0o755);
-      const user = { uid: 65534, gid: 65534 };
-      await expect(runPosix(dir, { user })).rejects.toThrow('EACCES');
+      await expect(runPosix(dir, { user: NOBODY })).rejects.toThrow('EACCES');
       const own = join(dir, 'own');
       await mkdir(own);
       await chmod(own, 0o777);
       const only = ['perms.of_the_owner', 'rename.plain'];
-      const [plain, owner] = (await runPosix(own, { only, user })).sort((a, b) => b.name.localeCompare(a.name));
+      const [plain, owner] = (await runPosix(own, { only, user: NOBODY })).sort((a, b) => b.name.localeCompare(a.name));
       expect(plain).toMatchObject({ name: 'rename.plain', status: 'ok' });
       expect(owner).toMatchObject({ status: 'skip', message: 'the caller is not root' });
-      const [required] = await runPosix(own, { only: ['perms.of_the_owner'], user, require: ['multiuser'] });
+      const [required] = await runPosix(own, { only: ['perms.of_the_owner'], user: NOBODY, require: ['multiuser'] });
       expect(required).toMatchObject({ status: 'fail', message: expect.stringContaining('multiuser is required') });
     }),
   );

@@ -54,7 +54,8 @@ def load_cases():
             if inspect.isfunction(fn) and fn.__module__ == module.__name__ and not name.startswith('_')
         ]
         for fn in sorted(own, key=lambda f: f.__code__.co_firstlineno):
-            found[f'{module_info.name}.{fn.__name__}'] = fn
+            for case in getattr(fn, 'rows', [fn]):
+                found[f'{module_info.name}.{case.__name__}'] = case
     return found
 
 

@@ -16,6 +16,7 @@ const WARNING = 40;
 
 export interface MountProcess {
   readonly mountpoint: string;
+  readonly pid: number;
   checkLeaks(): Promise<void>;
   /** Bytes resident, at the most so far. */
   peakMemory(): Promise<number>;
@@ -58,6 +59,7 @@ export async function mountProcess(dir: string, source: string, options: string)
     const checkLeaks = () => nothingLeft(stats, kernel);
     return {
       mountpoint,
+      pid,
       checkLeaks,
       peakMemory: () => peakMemory(pid),
       async end() {

@@ -11,7 +11,7 @@ import type { CacheMode } from '../../src/bridge/settings.ts';
 
 const runner = resolve(import.meta.dirname, '../posix/run.py');
 
-/** The system's own Python where there is one: what stands first in PATH may be a wrapper that other users cannot run. */
+/** The system's own Python where there is one: the first in PATH may be a wrapper that other users cannot run. */
 export const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 
 /** What a check may need beyond a directory; see KINDS in test/posix/kit.py. */
@@ -54,10 +54,16 @@ export interface PosixOptions {
 /** A mount on which they can do what they can on a local file system: other users come in, and devices are devices. */
 export const likeLocal = { allowOther: true, defaultPermissions: true, nodev: false, nosuid: false } as const;
 
-/** The families whose outcome can depend on what the kernel keeps. */
-const WITH_A_CACHE = ['io', 'idioms', 'mapping', 'listing', 'rename', 'unlink', 'sizes'];
+/** An ordinary user. */
+export const NOBODY = { uid: 65534, gid: 65534 } as const;
 
-/** All checks for the cache mode that people use, or where NINEFS_SCALE=1 asks for all; for the others what they may change. */
+/** The families about descriptors that go on meaning their files and directories. */
+export const IDENTITY = ['identity', 'identity_dirs', 'identity_work'] as const;
+
+/** The families whose outcome can depend on what the kernel keeps, or a mount that keeps what it was told. */
+const WITH_A_CACHE = ['io', 'idioms', 'mapping', 'listing', 'rename', 'unlink', 'sizes', ...IDENTITY];
+
+/** All checks for the cache mode that people use, or where NINEFS_SCALE=1 asks for all; else a part of them. */
 export function checksFor(cache: CacheMode): Pick<PosixOptions, 'only'> {
   return cache === 'auto' || process.env['NINEFS_SCALE'] === '1' ? {} : { only: WITH_A_CACHE };
 }
@@ -112,22 +118,31 @@ export async function runPosix(dir: string, options: PosixOptions = {}): Promise
 }
 
 /**
- * One vitest test for every check, with the results gathered once, before the first of them. getDir is called when the
- * hooks of the surrounding suite have run, so it may name a mount that they made.
+ * One vitest test for every check, with the results gathered once, before the first of them. What vitest is told to leave
+ * out (-t) is not run. getDir is called when the hooks of the surrounding suite have run, so it may name a mount that
+ * they made.
  */
 export function posixSuite(title: string, getDir: () => string | Promise<string>, options: PosixOptions = {}): void {
   describe(title, () => {
     const results = new Map<string, PosixResult>();
+    const cases = listPosix(options.only).map(({ name, about }) => ({
+      name,
+      label: `${name}: ${about.split('\n', 1)[0]}`,
+    }));
 
     beforeAll(
-      async () => {
-        for (const result of await runPosix(await getDir(), options)) results.set(result.name, result);
+      // biome-ignore lint/correctness/noEmptyPattern: vitest insists on a pattern of fixtures before the suite
+      async ({}, suite) => {
+        const wanted = new Set(suite.tasks.filter(({ mode }) => mode !== 'skip').map((task) => task.name));
+        const some = cases.filter(({ label }) => wanted.has(label)).map(({ name }) => name);
+        const only = some.length === cases.length ? options : { ...options, only: some };
+        for (const result of await runPosix(await getDir(), only)) results.set(result.name, result);
       },
       (options.timeout ?? WHOLE_RUN) + 20_000,
     );
 
-    for (const { name, about } of listPosix(options.only)) {
-      it(`${name}: ${about.split('\n', 1)[0]}`, ({ skip }) => {
+    for (const { name, label } of cases) {
+      it(label, ({ skip }) => {
         const result = results.get(name);
         if (result === undefined) throw new Error('the runner gave no result for this check');
         if (result.status === 'excluded' || result.status === 'skip') skip(`${result.status}: ${result.message}`);

@@ -12,6 +12,7 @@ import { ErrnoError } from '../../common/errors.ts';
 import type { Qid } from '../../wire/p9/types.ts';
 import { inoOf } from '../attributes/attrs.ts';
 import type { FidCache } from '../fids/cache.ts';
+import { Heap } from './heap.ts';
 import { Inos } from './inos.ts';
 import { isDir, Node, type Place, placesOf, ROOT, routeOf } from './node.ts';
 import { alike, linked } from './sameness.ts';
@@ -27,6 +28,7 @@ export class Nodes {
   /** The first of those that have a qid.path; the others hang on Node.twin. */
   readonly #byPath = new Map<bigint, Node>();
   readonly #inos = new Inos();
+  readonly #heap = new Heap();
   readonly #fids: FidCache;
   readonly root: Node;
   #nextId = 2;
@@ -136,6 +138,7 @@ export class Nodes {
 
   #index(node: Node): void {
     this.#byId.set(node.id, node);
+    this.#heap.grew(this.#byId.size);
     const { path } = node.stat.qid;
     const first = this.#byPath.get(path);
     if (first === undefined) this.#byPath.set(path, node);
@@ -148,6 +151,7 @@ export class Nodes {
 
   #unindex(node: Node): void {
     this.#byId.delete(node.id);
+    this.#heap.shrank(this.#byId.size);
     const { path } = node.stat.qid;
     const first = this.#byPath.get(path);
     if (first === node) {
