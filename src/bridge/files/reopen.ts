@@ -3,7 +3,7 @@
 // a file that another mount may have renamed is looked at first.
 // Guarantees: nothing is read from or written to another file than the one that was opened, but for the moment between that look
 // and the request; where fids are not known to lose their file a look is at most LOOK_AGAIN old.
-// Streams are the exception: opening a synthetic file again would be another conversation, and nobody renames one.
+// Streams are the exception: opening a synthetic file again would be another conversation. What this mount has renamed is none.
 
 import type { Fid } from '../../client/fids.ts';
 import { errno } from '../../common/errno.ts';
@@ -41,12 +41,13 @@ export function through<T>(
 ): T | Promise<T> {
   const { fidFacts } = fs.session;
   const follows = fidFacts.openFollows('openIo') && (use === 'io' || fidFacts.openFollows('openGetattr'));
-  if ((follows && file.node.hasName) || fidFacts.knows('bound') || isStream(file)) return work(file.fid);
+  if ((follows && file.node.hasName) || fidFacts.knows('bound') || isStream(fs, file)) return work(file.fid);
   return lookedAt(fs, ctx, file, use, work);
 }
 
-function isStream(file: Handle): boolean {
-  return file.kind === 'file' && file.stream;
+/** A file that was empty when it was opened may be any; nobody gives a synthetic one another name. */
+function isStream(fs: Bridge, file: Handle): boolean {
+  return file.kind === 'file' && file.stream && !isElsewhere(fs, file);
 }
 
 async function lookedAt<T>(
