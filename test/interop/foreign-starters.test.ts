@@ -1,5 +1,5 @@
-// How other people's servers are found and started: the binaries that the environment names, and the starter of each, tried
-// with stand-ins that take the same arguments (fakeforeign.ts), and with Debian's diod itself.
+// How other people's servers are found and started: the binaries that the environment names, and the starter of each,
+// tried with stand-ins that take the same arguments (fakeforeign.ts), and with Debian's diod itself.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';

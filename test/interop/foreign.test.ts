@@ -1,7 +1,7 @@
-// Mounts of other people's servers, from the binaries that the environment names (foreign.ts): the POSIX checks, work that
-// people do, random work by one mount and by two, and what `ninefs check` says of them, for whoever reads the log. What a
-// server cannot do is in test/posix/exclude and in the tables here. NINEFS_SCALE=1 does as much as the project promises;
-// NINEFS_SEED is the seed of the random work (1).
+// Mounts of other people's servers, from the binaries that the environment names (foreign.ts): the POSIX checks, work
+// that people do, random work by one mount and by two, and what `ninefs check` says of them, for whoever reads the log.
+// What a server cannot do is in test/posix/exclude and in the tables here. NINEFS_SCALE=1 does as much as the project
+// promises; NINEFS_SEED is the seed of the random work (1).
 
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';

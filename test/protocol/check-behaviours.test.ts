@@ -1,5 +1,5 @@
-// `ninefs check` against the embedded server as it behaves like others: of each way the rules fail that it breaks, and no
-// others. What is known of Debian's diod is what the server of its kind of fids does.
+// `ninefs check` against the embedded server as it behaves like others: of each way the rules fail that it breaks, and
+// no others. What is known of Debian's diod is what the server of its kind of fids does.
 
 import { expect, test } from 'vitest';
 import { rules } from '../../src/check/rules.ts';

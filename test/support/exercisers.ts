@@ -1,5 +1,6 @@
 // Runs the exercisers of test/posix/exercisers, always as a child process: the directories may be mounts that this very
-// process serves. Guarantees: a bounded time; a failure has what the exerciser says: the seed, the operation and those before.
+// process serves. Guarantees: a bounded time; a failure has what the exerciser says: the seed, the operation and those
+// before.
 
 import { join } from 'node:path';
 import { python } from './posix.ts';

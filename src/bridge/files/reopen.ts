@@ -1,9 +1,10 @@
-// Requests through open files. Where the server's open fids are known to follow their file, the open fid is it. Elsewhere a file that
-// this mount has given another name, or whose directory it has, is walked to and opened again before the next request, and
-// a file that another mount may have renamed is looked at first.
-// Guarantees: nothing is read from or written to another file than the one that was opened, but for the moment between that look
-// and the request; where fids are not known to lose their file a look is at most LOOK_AGAIN old.
-// Streams are the exception: opening a synthetic file again would be another conversation. What this mount has renamed is none.
+// Requests through open files. Where the server's open fids are known to follow their file, the open fid is it.
+// Elsewhere a file that this mount has given another name, or whose directory it has, is walked to and opened again
+// before the next request, and a file that another mount may have renamed is looked at first.
+// Guarantees: nothing is read from or written to another file than the one that was opened, but for the moment between
+// that look and the request; where fids are not known to lose their file a look is at most LOOK_AGAIN old.
+// Streams are the exception: opening a synthetic file again would be another conversation. What this mount has renamed
+// is none.
 
 import type { Fid } from '../../client/fids.ts';
 import { errno } from '../../common/errno.ts';
@@ -99,7 +100,10 @@ async function reaches(fs: Bridge, ctx: RequestContext, { fid, node }: Handle): 
   return false;
 }
 
-/** Whether the open fid can be used for a change that only its rights allow: it shows the file, and came by its present name. */
+/**
+ * Whether the open fid can be used for a change that only its rights allow: it shows the file, and came by its present
+ * name.
+ */
 export async function isGood(fs: Bridge, ctx: RequestContext, file: OpenFile): Promise<boolean> {
   if (isElsewhere(fs, file)) await reopen(fs, ctx, file);
   return reaches(fs, ctx, file);
@@ -114,7 +118,8 @@ async function reopen(fs: Bridge, ctx: RequestContext, file: Handle): Promise<vo
     fid = await openAgain(fs, ctx, file, file.flags);
     if (file.kind === 'file' && file.mapped !== undefined) mapped = await openAgain(fs, ctx, file, OPEN.RDWR);
   } catch (error) {
-    // what the fid was opened for goes on where reads and writes are known to follow; elsewhere nothing reaches the file
+    // what the fid was opened for goes on where reads and writes are known to follow; elsewhere nothing reaches the
+    // file
     if (error instanceof ErrnoError && !(error instanceof CancelledError) && fidFacts.openFollows('openIo')) return;
     throw isGone(error) ? lost() : error;
   }

@@ -1,5 +1,5 @@
-// Which versions the checker finds out that a server speaks, from what it answers to each Tversion, and what it says of a
-// server that speaks none.
+// Which versions the checker finds out that a server speaks, from what it answers to each Tversion, and what it says of
+// a server that speaks none.
 
 import { expect, test } from 'vitest';
 import { type Answer, show } from '../../../src/check/answers.ts';
