@@ -41,9 +41,17 @@ export function through<T>(
   work: (fid: Fid) => T | Promise<T>,
 ): T | Promise<T> {
   const { fidFacts } = fs.session;
-  const follows = fidFacts.openFollows('openIo') && (use === 'io' || fidFacts.openFollows('openGetattr'));
+  const follows = fidFacts.openFollows('openIo') && fidFacts.openFollows(factOf(file, use));
   if ((follows && file.node.hasName) || fidFacts.knows('bound') || isStream(fs, file)) return work(file.fid);
   return lookedAt(fs, ctx, file, use, work);
+}
+
+/**
+ * The fact by which a request goes. A listing is more than a read: in 9P2000 it has the attributes of every entry, and
+ * servers that read an open directory wherever it is look for its entries by its old path.
+ */
+function factOf(file: Handle, use: 'io' | 'fsync'): 'openIo' | 'openGetattr' {
+  return use === 'io' && file.kind === 'file' ? 'openIo' : 'openGetattr';
 }
 
 /** A file that was empty when it was opened may be any; nobody gives a synthetic one another name. */
@@ -69,7 +77,7 @@ async function keepUp(fs: Bridge, ctx: RequestContext, file: Handle, use: 'io' |
     return;
   }
   if (isElsewhere(fs, file)) return reopen(fs, ctx, file);
-  const losesIt = fidFacts.knows(use === 'io' ? 'openIo' : 'openGetattr') === false;
+  const losesIt = fidFacts.knows(factOf(file, use)) === false;
   if (losesIt || performance.now() - file.checked >= LOOK_AGAIN) await lookAgain(fs, ctx, file);
 }
 
