@@ -83,7 +83,7 @@ export async function askAfterRename(
 
 async function askOpen(fs: Bridge, file: OpenFile, signal: AbortSignalLike): Promise<void> {
   const { fidFacts } = fs.session;
-  if (file.stream || !isRegular(file.node) || fidFacts.knows('openGetattr') !== undefined) return;
+  if (isSynthetic(file) || !isRegular(file.node) || fidFacts.knows('openGetattr') !== undefined) return;
   const stat = await means(fs, file.fid, file.node, signal);
   settle(fs, 'openGetattr', isFile(stat));
   settle(fs, 'openSetattr', await canChange(fs, file.fid, stat, signal));
@@ -107,7 +107,8 @@ export async function askNameless(fs: Bridge, ctx: RequestContext, { node, unope
 export async function askOpenNameless(fs: Bridge, ctx: RequestContext, file: OpenFile): Promise<void> {
   const { fidFacts, dialect } = fs.session;
   const { fid, node } = file;
-  if (fidFacts.openNeedsNoName || file.stream || !isRegular(node) || fidFacts.knows('namelessIo') !== undefined) return;
+  if (fidFacts.openNeedsNoName || isSynthetic(file) || !isRegular(node) || fidFacts.knows('namelessIo') !== undefined)
+    return;
   await asking(fs, ctx, async (signal) => {
     const stat = await means(fs, fid, node, signal);
     settle(fs, 'namelessGetattr', isFile(stat));
@@ -116,6 +117,11 @@ export async function askOpenNameless(fs: Bridge, ctx: RequestContext, file: Ope
     settle(fs, 'namelessFsync', await works(() => dialect.fsync(fid, false, signal)));
     settle(fs, 'namelessIo', await canTransfer(fs, file, signal));
   });
+}
+
+/** As far as is known: even a write of no bytes may mean something to such a file. */
+function isSynthetic({ stream, node }: OpenFile): boolean {
+  return stream && !node.isPlain;
 }
 
 function isRegular({ stat }: Node): boolean {

@@ -3,8 +3,6 @@
 // before the next request, and a file that another mount may have renamed is looked at first.
 // Guarantees: nothing is read from or written to another file than the one that was opened, but for the moment between
 // that look and the request; where fids are not known to lose their file a look is at most LOOK_AGAIN old.
-// Streams are the exception: opening a synthetic file again would be another conversation. What this mount has renamed
-// is none.
 
 import type { Fid } from '../../client/fids.ts';
 import { errno } from '../../common/errno.ts';
@@ -42,7 +40,7 @@ export function through<T>(
 ): T | Promise<T> {
   const { fidFacts } = fs.session;
   const follows = fidFacts.openFollows('openIo') && fidFacts.openFollows(factOf(file, use));
-  if ((follows && file.node.hasName) || fidFacts.knows('bound') || isStream(fs, file)) return work(file.fid);
+  if ((follows && file.node.hasName) || fidFacts.knows('bound')) return work(file.fid);
   return lookedAt(fs, ctx, file, use, work);
 }
 
@@ -52,11 +50,6 @@ export function through<T>(
  */
 function factOf(file: Handle, use: 'io' | 'fsync'): 'openIo' | 'openGetattr' {
   return use === 'io' && file.kind === 'file' ? 'openIo' : 'openGetattr';
-}
-
-/** A file that was empty when it was opened may be any; nobody gives a synthetic one another name. */
-function isStream(fs: Bridge, file: Handle): boolean {
-  return file.kind === 'file' && file.stream && !isElsewhere(fs, file);
 }
 
 async function lookedAt<T>(
