@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { createServer, type Socket, connect as tcpConnect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listensOn } from './listening.ts';
 
 export interface TestServer {
   readonly name: string;
@@ -145,6 +146,12 @@ class Supervised {
     return this.#state === 'ended';
   }
 
+  /** Whether it is the one that listens there. */
+  async listensOn(port: number): Promise<boolean> {
+    const { pid } = this.#child;
+    return pid !== undefined && (await listensOn(pid, port));
+  }
+
   log(): string {
     return this.#log;
   }
@@ -212,6 +219,8 @@ export async function startOnPort(plan: Plan): Promise<TestServer> {
     let ready = false;
     try {
       ready = await answering(server, port, asked);
+      // another program may have taken the port meanwhile, and speak 9P
+      ready &&= await server.listensOn(port);
       if (!ready && attempt === 3) throw new Error(`${name} does not start:\n${server.log()}`);
     } finally {
       if (!ready) await stop();

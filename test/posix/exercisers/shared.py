@@ -2,7 +2,7 @@
 it, and every file holds nothing but its own mark, whatever its names are and whatever process writes to it.
 
 A process makes a file with a mark, 16 bytes that no other file has. A process that opens a file reads the mark, and
-writes it again by that descriptor, anywhere. A write that hits another file shows there as a mark that is not its own."""
+writes it again by that descriptor, anywhere. A write that hits another file shows there as a mark of a stranger."""
 
 import errno
 import os
