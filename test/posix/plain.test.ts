@@ -58,6 +58,35 @@ describe('the runner', () => {
       expect(ctime).toMatchObject({ status: 'excluded', message: 'takes the server down' });
     }));
 
+  it('takes either outcome of a check that may fail, and of several files goes by the first that names it', () =>
+    withTempDir(async (dir) => {
+      const [own, dialect] = [join(dir, 'own.txt'), join(dir, 'dialect.txt')];
+      await writeFile(own, '~rename.plain  # fails on some\n-rename.ctime  # takes the server down');
+      await writeFile(dialect, 'rename.plain  # said not to work\nrename.ctime  # said not to work');
+      const only = ['rename.plain', 'rename.ctime'];
+      const [plain, ctime] = await runPosix(dir, { exclude: [own, dialect], only, jobs: 1 });
+      expect(plain).toMatchObject({ status: 'ok' });
+      expect(ctime).toMatchObject({ status: 'excluded', message: 'takes the server down' });
+      const [stale] = await runPosix(dir, { exclude: [dialect, own], only, jobs: 1 });
+      expect(stale).toMatchObject({ status: 'fail', message: expect.stringContaining('stale exclusion') });
+    }));
+
+  it.runIf(process.getuid?.() === 0)('calls a check excluded that may fail and does', () =>
+    withTempDir(async (dir) => {
+      await chmod(dir, 0o755);
+      const exclude = join(dir, 'exclude.txt');
+      await writeFile(exclude, '~modes.chown_by_root  # fails on some');
+      const own = join(dir, 'own');
+      await mkdir(own);
+      await chmod(own, 0o777);
+      const only = ['modes.chown_by_root'];
+      const [asUser] = await runPosix(own, { exclude, only, user: { uid: 65534, gid: 65534 } });
+      expect(asUser).toMatchObject({ status: 'skip' });
+      const [late] = await runPosix(own, { exclude, only, caseTimeout: 0.0001 });
+      expect(late).toMatchObject({ status: 'excluded', message: 'fails on some' });
+    }),
+  );
+
   it('excludes by a pattern all that it matches, each for the first reason', () =>
     withTempDir(async (dir) => {
       const exclude = join(dir, 'exclude.txt');

@@ -32,8 +32,11 @@ export interface PosixCase {
 }
 
 export interface PosixOptions {
-  /** A file of checks that this file system cannot pass, with the reasons; its format is in test/posix/run.py. */
-  exclude?: string;
+  /**
+   * A file of checks that this file system cannot pass, with the reasons; its format is in test/posix/run.py. Of several
+   * the first that names a check decides.
+   */
+  exclude?: string | readonly string[];
   /** Names, families or shell patterns. */
   only?: readonly string[];
   /** What must be there: a check that lacks one of these fails instead of being skipped. */
@@ -92,7 +95,7 @@ export function listPosix(only: readonly string[] = []): PosixCase[] {
 export async function runPosix(dir: string, options: PosixOptions = {}): Promise<PosixResult[]> {
   const { exclude, only = [], require = [], user, timeout = WHOLE_RUN, caseTimeout = ONE_CHECK, jobs = JOBS } = options;
   const args = [runner, dir, '--json', '--jobs', String(jobs)];
-  if (exclude !== undefined) args.push('--exclude-file', exclude);
+  for (const file of [exclude ?? []].flat()) args.push('--exclude-file', file);
   if (only.length > 0) args.push('--only', only.join(','));
   if (require.length > 0) args.push('--require', require.join(','));
   args.push('--timeout', String(caseTimeout));

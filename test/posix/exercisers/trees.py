@@ -39,6 +39,8 @@ STEPS = {
     'list': 5,
     'shared': 20,
 }
+# what servers there are that cannot do: links, symbolic links, and renames to another directory
+CANNOT = ('link', 'symlink', 'across')
 
 
 def put(path, content, mode):
@@ -64,6 +66,8 @@ class Process:
         self.places = [os.path.join(d, f'trees-{args.seed}') for d in args.directories]
         self.place = self.places[number % len(self.places)]
         self.coherent = args.coherent
+        self.without = set(args.without)
+        self.steps = {kind: weight for kind, weight in STEPS.items() if kind not in self.without}
         self.shares = len(self.places) > 1  # other mounts rename and remove what this one knows
         self.late = self.shares and not self.coherent  # and it finds out a while later
         self.model = Model()
@@ -133,7 +137,7 @@ class Process:
     def step(self):
         if self.coherent:
             self.place = self.random.choice(self.places)
-        (kind,) = self.random.choices(list(STEPS), STEPS.values())
+        (kind,) = self.random.choices(list(self.steps), self.steps.values())
         getattr(self, f'do_{kind}')()
 
     def do_held(self):
@@ -175,6 +179,8 @@ class Process:
     def do_rename(self):
         path, old = self.path() or ('a',), self.existing() or ('a',)
         new = self.random.choice((path, self.existing() or path))
+        if 'across' in self.without:
+            new = (*old[:-1], new[-1])
         self.both(
             f'rename {old} {new}',
             lambda: self.rename(self.own(old), self.own(new)),
@@ -291,6 +297,7 @@ def same_trees(one, other, slack):
 def main():
     parser = arguments(__doc__, ops=2000, processes=4, settle=0)
     parser.add_argument('--slack', type=float, default=0, help='seconds by which times of content may differ')
+    parser.add_argument('--without', action='append', default=[], choices=CANNOT, help='what the server cannot do')
     args = parser.parse_args()
     name = f'trees-{args.seed}'
     os.mkdir(os.path.join(args.directories[0], name))
