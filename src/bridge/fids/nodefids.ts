@@ -88,7 +88,7 @@ export class NodeFids {
   /** The caller's to clunk. */
   async own(ctx: Asker, node: Node): Promise<Fid> {
     const { dialect, fidFacts } = this.#session;
-    const known = fidFacts.sure || !node.hasName || node.id === ROOT ? this.#known(ctx, node) : undefined;
+    const known = fidFacts.sure ? this.#known(ctx, node) : undefined;
     if (known !== undefined || node.id === ROOT)
       return this.with(ctx, node, (fid) => dialect.walk(fid, [], ctx.signal));
     return this.#walkTo(ctx, node);

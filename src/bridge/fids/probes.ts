@@ -94,7 +94,7 @@ async function askOpen(fs: Bridge, file: OpenFile, signal: AbortSignalLike): Pro
 export async function askNameless(fs: Bridge, ctx: RequestContext, { node, unopened }: Witnesses): Promise<void> {
   const { fidFacts } = fs.session;
   if (node === undefined || unopened === undefined || fidFacts.knows('bound') !== undefined) return;
-  if (!isRegular(node)) return;
+  if (!isRegular(node) && !isDir(node)) return;
   await asking(fs, ctx, async (signal) => {
     const stat = await means(fs, unopened, node, signal);
     // a number that another file has got already would look the same, but for its links

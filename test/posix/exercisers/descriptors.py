@@ -242,4 +242,4 @@ class Descriptors:
     def list(self, held):
         got = self.call('list', held, lambda: os.listdir(held.fd))
         if got is not None:
-            same(f'listing of {held.what}', sorted(got), sorted(held.node.entries))
+            same(f'listing of {held.what}', sorted(self.process.visible(got)), sorted(held.node.entries))

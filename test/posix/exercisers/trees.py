@@ -21,6 +21,7 @@ from descriptors import Descriptors, errno_of, named, same
 from processes import Wrong, arguments, complaints_of, report
 from shared import Shared, check_all
 from treemodel import Directory, File, Link, Model
+from truth import HIDDEN
 
 NAMES = ['a', 'b', 'c', 'dd', 'e e', 'f\u00fc', '.g', 'h' * 12]
 DEEPEST = 5
@@ -240,9 +241,13 @@ class Process:
                 same(f'mtime of {path}', seen.st_mtime_ns, node.mtime)
             same(f'content of {path}', self.follow(lambda: get(at)), node.content)
 
+    def visible(self, names):
+        """Without what another mount hides from itself: the names of files that it has open and has removed."""
+        return [name for name in names if not (self.shares and name.startswith(HIDDEN))]
+
     def list(self, path):
         self.log.append(f'list {path}')
-        got = sorted(self.follow(lambda: os.listdir(self.own(path))))
+        got = sorted(self.visible(self.follow(lambda: os.listdir(self.own(path)))))
         want = sorted(self.model.at(path).entries)
         if got != want:
             raise Wrong(f'listing of {path}: {got}, should be {want}')
