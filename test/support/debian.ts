@@ -179,7 +179,7 @@ class Supervised {
   }
 }
 
-/** Until it answers a Tversion, and nobody else who has its port; false when the process ended first. */
+/** Until it answers a Tversion, and not another process that has its port; false when it ended first. */
 async function answering(process: Supervised, port: number): Promise<boolean> {
   const deadline = Date.now() + START_DEADLINE;
   for (;;) {
