@@ -48,7 +48,7 @@ export interface Bridge extends Readonly<Omit<BridgeOptions, 'rootStat'>> {
 export function makeBridge({ rootStat, ...given }: BridgeOptions): Bridge {
   const { session, users } = given;
   const fidCache = new FidCache(session);
-  const nodes = new Nodes(fidCache, rootStat);
+  const nodes = new Nodes(fidCache, rootStat, session.dialect.countsLinks);
   return {
     ...given,
     nodes,

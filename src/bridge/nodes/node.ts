@@ -94,10 +94,11 @@ export class Node {
   twin: Node | undefined;
   #more: More | undefined;
 
-  constructor(id: NodeId, stat: FileStat, ownIno?: bigint) {
+  /** `counts`: the dialect has link counts, and the server may. */
+  constructor(id: NodeId, stat: FileStat, counts = true, ownIno?: bigint) {
     this.id = id;
     this.#stat = stat;
-    this.#countsLinks = stat.nlink > 0;
+    this.#countsLinks = counts && stat.nlink > 0;
     if (ownIno !== undefined) this.#own.ino = ownIno;
   }
 
@@ -153,9 +154,7 @@ export class Node {
   /** Fresh attributes. Throws ESTALE for those of another file: what was asked leads there now. */
   saw(stat: FileStat): void {
     if (!isQid(this, stat.qid)) throw new ErrnoError(errno.ESTALE, 'another file has the name now');
-    // a server that counts no links says 1 also of a file that has no name any more
-    const isNameless = this.#life.kind === 'unlinked' && this.#stat.nlink === 0;
-    this.#stat = isNameless && stat.nlink > 0 ? { ...stat, nlink: 0 } : stat;
+    this.#stat = stat;
     if (this.#countsLinks && stat.nlink === 0 && this.#life.kind === 'named') this.become({ kind: 'removed' });
   }
 

@@ -29,6 +29,7 @@ export class Nodes {
   readonly #byPath = new Map<bigint, Node>();
   readonly #inos = new Inos();
   readonly #heap = new Heap();
+  readonly #counts: boolean;
   readonly #fids: FidCache;
   readonly root: Node;
   #nextId = 2;
@@ -38,9 +39,11 @@ export class Nodes {
    */
   moves = 0;
 
-  constructor(fids: FidCache, rootStat: FileStat) {
+  /** `counts`: the dialect has link counts. */
+  constructor(fids: FidCache, rootStat: FileStat, counts: boolean) {
     this.#fids = fids;
-    this.root = new Node(ROOT, rootStat);
+    this.#counts = counts;
+    this.root = new Node(ROOT, rootStat, counts);
     this.root.nlookup = 1;
     this.#index(this.root);
   }
@@ -118,7 +121,7 @@ export class Nodes {
       }
     }
     const ino = this.#inos.of(stat.qid, () => this.#nameOf(parent, name), collides);
-    const node = new Node(this.#nextId++ as NodeId, stat, ino === first ? undefined : ino);
+    const node = new Node(this.#nextId++ as NodeId, stat, this.#counts, ino === first ? undefined : ino);
     this.#index(node);
     return node;
   }

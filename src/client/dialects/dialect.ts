@@ -105,6 +105,8 @@ export interface Dialect {
   removexattr(file: Fid, name: string, signal?: AbortSignalLike): Promise<void>;
   /** False: a file has one name. */
   readonly hasLinks: boolean;
+  /** False: FileStat.nlink is 1 also of a file without a name. */
+  readonly countsLinks: boolean;
   /** True where a rename over what is there may take several steps, with nothing by that name between them. */
   readonly replacesInSteps: boolean;
   /** True where an attach names the user, and `uid` is not sent. */

@@ -47,6 +47,7 @@ export class DotL implements Dialect {
   readonly attachesByName = false;
   readonly hasLinks = true;
   readonly replacesInSteps = false;
+  readonly countsLinks = true;
   readonly hasLocks = true;
   readonly appends = true;
   readonly cutsModes = false;

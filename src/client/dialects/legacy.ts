@@ -31,6 +31,7 @@ const FMODE_EXEC = 0o40;
 export class Legacy implements Dialect {
   readonly attachesByName: boolean = true;
   readonly hasLinks: boolean = false;
+  readonly countsLinks = false;
   readonly replacesInSteps = true;
   readonly hasLocks = false;
   readonly appends = false;

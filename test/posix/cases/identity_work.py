@@ -13,7 +13,7 @@ DIRECTORIES = ['', 'one', 'one/two', 'one/two/three', 'other']
 
 
 def _plant(top, text):
-    """A tree of some depth, whose files say where they are from."""
+    """A tree of some depth. Its files say where they are from."""
     for path in DIRECTORIES:
         os.mkdir(os.path.join(top, path))
     for path in BELOW:
@@ -236,7 +236,7 @@ def a_lock_file_that_comes_to_nothing():
 
 
 def logs_that_are_rotated():
-    """log.1 becomes log.2 and log becomes log.1, three times, and all those who write go on in their own file."""
+    """log.1 becomes log.2 and log becomes log.1, three times, and each writer goes on in its own file."""
     writers = []
     for turn in range(4):
         for number in range(turn - 1, -1, -1):
@@ -274,7 +274,7 @@ def an_editor_that_keeps_the_old_file():
 
 
 def releases_that_take_turns():
-    """A tree is built beside the current one and takes its name; who works in an old one stays in it."""
+    """A tree is built beside the current one and takes its name; a process that works in an old one stays in it."""
     fds = []
     for turn in range(5):
         _plant('next', f'release {turn}')

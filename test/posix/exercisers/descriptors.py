@@ -60,7 +60,7 @@ def read_whole(fd):
 
 
 class Descriptors:
-    """At most MOST of them, for one process of trees.py, whose names, model and random numbers they use."""
+    """At most MOST of them, for one process of trees.py. They use its names, model and random numbers."""
 
     def __init__(self, process):
         self.process = process
@@ -76,7 +76,7 @@ class Descriptors:
             self.use(self.random.choice(self.held))
 
     def opened_by(self):
-        """The path by which something was opened that is open, whatever is there now; None (or the top) for none."""
+        """A path by which something was opened that is still open. None (or the top) where there is nothing."""
         return self.random.choice(self.held).path if self.held else None
 
     # ---- opening and closing

@@ -26,7 +26,7 @@ MOST = 6
 TO_FILES = 'write write cut cut mode times owner attribute sync read stat close'.split()
 ROUND = 60  # operations on one tree, before a new one is begun
 LOST = {errno.ESTALE, errno.ENOENT}
-# what else a call by a path may come to, whose names mean something else by now
+# how else a call by a path may fail: its names mean something else by now
 ELSEWHERE = LOST | {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.EINVAL}
 
 

@@ -41,7 +41,7 @@ def read_whole(path):
 
 
 def check_all(top):
-    """Every file of the directory, when all are done. A file whose maker was killed in between is empty."""
+    """Every file of the directory, when all are done. It is empty where its maker was killed before it wrote."""
     for at, _, files in os.walk(top):
         for path in (os.path.join(at, name) for name in files):
             if not os.path.islink(path):
