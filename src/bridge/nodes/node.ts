@@ -36,8 +36,9 @@ export interface Aside {
 }
 
 /**
- * named: it has a name here. aside: its name was removed while it was open, and it has a hidden one. unlinked: this mount has
- * removed the last name that it knew. removed: another client has removed the file, or put another in its place.
+ * named: it has a name here. aside: its name was removed while it was open, and it has a hidden one. unlinked: the last name that
+ * this mount knew was removed, or is another file's now; the file may have others. removed: the server has shown that
+ * another client has removed the file.
  */
 export type Life =
   | { readonly kind: 'named' }
@@ -148,7 +149,7 @@ export class Node {
     const { nlink } = this.#stat;
     if (this.#life.kind === 'named') return nlink;
     if (this.#life.kind === 'aside') return Math.max(0, nlink - 1);
-    return this.#life.kind === 'unlinked' && this.#countsLinks ? nlink : 0;
+    return this.#countsLinks ? nlink : 0;
   }
 
   /** Fresh attributes. Throws ESTALE for those of another file: what was asked leads there now. */

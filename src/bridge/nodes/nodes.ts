@@ -175,7 +175,7 @@ export class Nodes {
       }
       return;
     }
-    if (before !== undefined) this.#unplace(before, parent, name, { kind: 'removed' });
+    if (before !== undefined) this.#unplace(before, parent, name);
     parent.setChild(name, node);
     // a directory has one name: somebody else has moved it
     const left = isDir(node) ? [...placesOf(node)] : [];
@@ -187,13 +187,13 @@ export class Nodes {
     }
   }
 
-  /** Takes a name away; a node that had no other becomes `then`. */
-  #unplace(node: Node, parent: Node, name: string, then: { kind: 'unlinked' | 'removed' }): void {
+  /** Takes a name away. */
+  #unplace(node: Node, parent: Node, name: string): void {
     parent.dropChild(name);
     node.place = without(node.place, parent, name);
     const { life } = node;
     if (node.place === undefined) {
-      if (life.kind !== then.kind && life.kind !== 'removed') node.become(then);
+      if (life.kind === 'named' || life.kind === 'aside') node.become({ kind: 'unlinked' });
     } else if (life.kind === 'aside' && life.aside.parent === parent && life.aside.name === name) {
       // another of its names was found meanwhile
       node.become({ kind: 'named' });
@@ -222,7 +222,7 @@ export class Nodes {
     if (this.#inos.knows(node.stat.qid)) this.#inos.removed(node.stat.qid, this.#nameOf(parent, name));
     const { nlink } = node.stat;
     node.changed({ nlink: Math.max(0, nlink - (isDir(node) ? nlink : 1)) });
-    this.#unplace(node, parent, name, { kind: 'unlinked' });
+    this.#unplace(node, parent, name);
     this.#moved(node);
   }
 
