@@ -7,6 +7,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { BEHAVIOURS } from '../server/behaviour.ts';
 import type { CheckFlags } from './check.ts';
 import { checkOptionsHelp } from './checkoptions.ts';
+import { fromMount, HELPER, type HelperFlags, MOUNT_FUSE, mountCode } from './entry.ts';
 import { LEVELS, type Level } from './logging.ts';
 import type { MountFlags } from './mount.ts';
 import { nearest } from './nearest.ts';
@@ -75,6 +76,9 @@ const collect = (value: string, before: string[] = []) => [...before, value];
 const PATTERNS = `A pattern is words that a message must have, all of them ('Tread fid=3', 'R* of=Tread'), with * for anything;
 or a /regular expression/ on its line from the name of the message on. A reply also has the fields of its request.`;
 
+const INHERITED = `The mount's process has your umask, limits and environment; of your descriptors stdin, stdout and stderr with -f, and none
+in the background, where NODE_OPTIONS and the like have no effect either.`;
+
 const SHARES = 'No client gets more than half of what there is of a thing, see docs/security.md.';
 
 const LIKE_OTHERS = `--fids, --append, --fsync and --wstat make it behave like other servers, to try clients on. The
@@ -110,13 +114,43 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
     .argument('<source>', 'tcp!HOST!PORT, HOST[:PORT] or unix!/PATH')
     .argument('<mountpoint>', 'a directory')
     .option('-o, --option <list>', 'options, see below', collect)
-    .option('-f, --foreground', 'stay in the foreground and log to the terminal; SIGINT or SIGTERM unmounts')
-    .option('--log <file>', 'append the log to a file')
+    .option(
+      '-f, --foreground',
+      'stay in the foreground and log to the terminal; any signal that would end it unmounts first',
+    )
+    .option('--log <file>', 'append the log to a file, made with mode 0640 less your umask')
     .option('--driver <name>', `${DRIVERS.join(' or ')}; what is between the kernel and ninefs`, parseDriver)
-    .addHelpText('after', () => `\n${optionsHelp()}`)
+    .addHelpText('after', () => `\n${optionsHelp()}\n\n${INHERITED}`)
     .action(async (source: string, mountpoint: string, flags: MountFlags) => {
       const { mountCommand } = await import('./mount.ts');
       finish(await mountCommand(source, mountpoint, { ...flags, ...globals() }, argv));
+    });
+
+  ninefs
+    .command(HELPER, { hidden: true })
+    .description('Mount for mount(8), which runs it as /sbin/mount.fuse.ninefs.')
+    .argument('<source>', 'as of ninefs mount')
+    .argument('<mountpoint>', 'a directory')
+    .option('-s, --sloppy', 'ignore options that are not known')
+    .option('-f, --fake', 'check everything that can be checked without the server, and mount nothing')
+    .option('-n, --nomtab', 'ignored')
+    .option('-v, --verbose', 'say what was mounted')
+    .option('-N, --namespace <namespace>', 'a file or a process that names the namespace of mounts')
+    .option('-o, --option <list>', 'options of ninefs mount', collect)
+    .option('-t, --type <type>', 'fuse.ninefs or ninefs')
+    .action(async (source: string, mountpoint: string, flags: HelperFlags) => {
+      const { helperCommand } = await import('./helper.ts');
+      finish(await helperCommand(source, mountpoint, flags));
+    });
+
+  ninefs
+    .command(MOUNT_FUSE, { hidden: true })
+    .argument('<source>')
+    .argument('<mountpoint>')
+    .option('-o, --option <list>', '', collect)
+    .action(async (source: string, mountpoint: string, { option = [] }: { option?: string[] }) => {
+      const { mountFuseCommand } = await import('./helper.ts');
+      finish(await mountFuseCommand(source, mountpoint, option));
     });
 
   ninefs
@@ -199,13 +233,6 @@ function program(argv: readonly string[], finish: (code: number) => void): Comma
   return ninefs;
 }
 
-/** fstab's and mount(8)'s way in: mount.fuse3 runs `ninefs SOURCE MOUNTPOINT -o LIST` for the type fuse.ninefs. */
-function fromMountHelper(argv: readonly string[], known: readonly string[]): readonly string[] {
-  const [source = '', mountpoint = ''] = argv.slice(2);
-  const isHelper = !source.startsWith('-') && !known.includes(source) && mountpoint.startsWith('/');
-  return isHelper ? [...argv.slice(0, 2), 'mount', ...argv.slice(2)] : argv;
-}
-
 /** Runs one command line and leaves the process with its exit code. */
 export async function run(argv: readonly string[]): Promise<void> {
   let code: number = EXIT.ok;
@@ -214,15 +241,18 @@ export async function run(argv: readonly string[]): Promise<void> {
     process.exit(reportFailure(describe(error), debug));
   });
   const debug = argv.some((word) => /^(--loglevel=|.*loglevel=)?(debug|trace)$/.test(word));
+  let words = argv;
   try {
     const ninefs = program(argv, (finished) => {
       code = finished;
     });
     const known = ninefs.commands.map((command) => command.name());
-    await ninefs.parseAsync([...fromMountHelper(argv, known)]);
+    words = fromMount(argv, known);
+    await ninefs.parseAsync([...words]);
   } catch (error) {
     if (error instanceof CommanderError) code = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     else code = reportFailure(describe(error), debug);
+    if (words[2] === HELPER) code = mountCode(code);
   }
   process.exit(code); // what still waits (a socket, a user of a detached mount) has had its time
 }

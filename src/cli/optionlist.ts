@@ -122,6 +122,15 @@ export function readOptions<T>(lists: readonly string[], table: OptionTable<T>, 
   return to;
 }
 
+/** A list without what is not in the table, for `mount -s`. */
+export function sloppyList(list: string): string {
+  const isKnown = ({ name }: GivenOption) => isIgnored(name) || options.some((option) => option.name === name);
+  return splitOptions(list)
+    .filter(isKnown)
+    .map(({ name, value }) => (value === undefined ? name : `${name}=${value.replace(/[\\,]/g, '\\$&')}`))
+    .join(',');
+}
+
 /** Those of `ninefs mount`. */
 export function parseOptions(lists: readonly string[]): Choices {
   return readOptions(lists, mountTable, { settings: {} });

@@ -56,7 +56,7 @@ export async function mountProcess(dir: string, source: string, options: string)
       await until('the mount to tell its statistics', () => told('statistics').length > before);
       return JSON.parse(told('statistics').at(-1) ?? '') as MountStats;
     };
-    const checkLeaks = () => nothingLeft(stats, kernel);
+    const checkLeaks = () => nothingLeft(stats, kernel, mountpoint);
     return {
       mountpoint,
       pid,

@@ -15,7 +15,6 @@ import { changedStat, inoOf } from '../attributes/attrs.ts';
 import type { OpenFile } from '../files/handles.ts';
 import { Pages } from '../files/pages.ts';
 import type { NodeLocks } from '../locks/nodelocks.ts';
-import type { DefaultAcl } from '../owners/acls.ts';
 
 export const ROOT = ROOT_ID as NodeId;
 
@@ -57,6 +56,13 @@ const NEXT: Readonly<Record<Life['kind'], readonly Life['kind'][]>> = {
 
 const NAMED: Life = { kind: 'named' };
 const none: ReadonlyMap<string, Node> = new Map();
+
+/** Whether a directory has a default ACL (owners/acls.ts). */
+export interface DefaultAcl {
+  is: boolean;
+  /** performance.now() up to which this is believed. */
+  until: number;
+}
 
 /** What few nodes of many have. */
 interface More {
