@@ -105,11 +105,13 @@ describe.runIf(asRoot).each(['memory', 'host'] as const)('%s tree', (kind) => {
               mode: (type | (truth.mode & 0o777)) >>> 0,
               length: type === DM.DIR ? 0 : truth.size,
               qid: truth.qid,
-              ...{ mtime: truth.mtime, atime: truth.atime, nUid: truth.uid, nGid: truth.gid, name: each },
+              ...{ mtime: truth.mtime, nUid: truth.uid, nGid: truth.gid, name: each },
             });
             if (type === DM.DEVICE) expect(inUnix.extension).toBe('b 8 257');
             if (type === 0) expect(inUnix.extension).toBe(`HARDLINKCOUNT ${truth.nlink}`);
-            expect(unix).toContainEqual(inUnix);
+            // a link is read to be listed and to be shown, and the second of the one need not be that of the other
+            const atime = expect.any(Number);
+            expect(unix).toContainEqual({ ...inUnix, atime });
             const inPlan9 = await stat(raws.plan9, await raws.plan9.walk(each));
             const kept = type === DM.DIR ? type : 0;
             expect(inPlan9).toMatchObject({
@@ -118,7 +120,7 @@ describe.runIf(asRoot).each(['memory', 'host'] as const)('%s tree', (kind) => {
               name: each,
             });
             expect(inPlan9.qid).toMatchObject({ version: truth.qid.version, path: truth.qid.path });
-            expect(plan9).toContainEqual(inPlan9);
+            expect(plan9).toContainEqual({ ...inPlan9, atime });
           }
         } finally {
           await served.end();

@@ -11,6 +11,9 @@ import type { Session } from '../session.ts';
 import { type Awaitable, isPromise, LOCK_EOF, type RecordLock } from '../tree.ts';
 import { access, openFile } from './io.ts';
 
+/** Clients give their host's name, which has 64 bytes at the most (gethostname(2)); it is kept with every range. */
+const CLIENT_ID_MAX = 256;
+
 export function lock(session: Session, message: Message<'Tlock'>, request: Request): Awaitable<Body<'Rlock'>> {
   const fid = session.use(request, message.fid);
   const file = openFile(fid);
@@ -44,6 +47,7 @@ function describe(asked: Message<'Tgetlock'>, held: RecordLock | undefined): Bod
 /** A length of 0 reaches to the end of the file, wherever that will be. */
 function recordLock(message: Message<'Tlock'> | Message<'Tgetlock'>): RecordLock {
   const { kind, start, length, procId, clientId } = message;
+  if (Buffer.byteLength(clientId) > CLIENT_ID_MAX) refuse(errno.EINVAL);
   if (kind > LOCK_TYPE.UNLCK) refuse(errno.EINVAL);
   if (start > LOCK_EOF || (length > 0n && start + length - 1n > LOCK_EOF)) refuse(errno.EOVERFLOW);
   return { kind, start, end: length === 0n ? LOCK_EOF : start + length - 1n, procId, clientId };

@@ -10,6 +10,7 @@ import { Budget } from './memory/budget.ts';
 import { Clock } from './memory/clock.ts';
 import { makeRoot } from './memory/directory.ts';
 import type { Inode } from './memory/inode.ts';
+import { LOCK_RANGES, UserRooms } from './userrooms.ts';
 
 const GIB = 1024 ** 3;
 
@@ -33,7 +34,12 @@ export function memoryTree(options: MemoryTreeOptions = {}): MemoryTree {
   const { capacity = Math.min(GIB, Math.floor(totalmem() / 2)), uid = 0, gid = 0, mode = 0o1777 } = options;
   const budget = new Budget(capacity);
   let ino = 0n;
-  const root = makeRoot({ budget, clock: new Clock(), nextIno: () => ++ino }, mode & 0o7777, uid, gid);
+  const root = makeRoot(
+    { budget, clock: new Clock(), nextIno: () => ++ino, lockRanges: new UserRooms(LOCK_RANGES) },
+    mode & 0o7777,
+    uid,
+    gid,
+  );
   return {
     name: 'memory:',
     root,

@@ -10,6 +10,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errno } from '../../../src/common/errno.ts';
 import { decodeText, encodeText } from '../../../src/common/text.ts';
+import { descriptorLimit } from '../../../src/server/limits.ts';
 import { hostTree } from '../../../src/server/server.ts';
 import { syscalls } from '../../../src/server/trees/host/syscalls.ts';
 import { OPEN, SETATTR } from '../../../src/wire/p9/constants.ts';
@@ -489,3 +490,23 @@ describe('an open file', () => {
     expect((await raw.getattr(node)).nlink).toBe(2);
   });
 });
+
+test.runIf(descriptorLimit() <= 65_536)(
+  'the owners of locks of one user are bounded, and each goes with its last lock',
+  async () => {
+    fs.writeFileSync(join(dir, 'f'), 'x');
+    const most = Math.floor(Math.floor(descriptorLimit() / 2) / 4);
+    const fid = await raw.open('f', OPEN.RDWR);
+    const lock = (procId: number, kind = 0) =>
+      raw.call('Tlock', { fid, kind, flags: 0, start: 0n, length: 1n, procId, clientId: 'c' });
+    let taken = 0;
+    while ((await lock(taken)).status === 0) taken++;
+    expect((await lock(taken)).status).toBe(2);
+    expect(taken).toBe(Math.min(Math.ceil(most / 2), 2047));
+    expect(openBelow(dir)).toHaveLength(taken + 2);
+    expect((await lock(0, 2)).status).toBe(0);
+    expect((await lock(taken)).status).toBe(0);
+    await raw.clunk(fid);
+    expect(openBelow(dir)).toHaveLength(1);
+  },
+);

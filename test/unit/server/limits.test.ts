@@ -343,6 +343,42 @@ describe('memory', () => {
   });
 });
 
+describe('record locks', () => {
+  const lock = (raw: Raw9p, fid: number, body: Partial<Body<'Tlock'>>) =>
+    raw.call('Tlock', { fid, kind: 1, flags: 0, start: 0n, length: 1n, procId: 1, clientId: 'c', ...body });
+
+  test('the name of a client is bounded', async () => {
+    begin({});
+    const raw = await enter(dial());
+    const fid = await raw.create(0, 'f');
+    expect(await lock(raw, fid, { clientId: 'x'.repeat(256) })).toMatchObject({ status: 0 });
+    const long = { fid, kind: 1, start: 0n, length: 1n, procId: 1, clientId: 'x'.repeat(257) };
+    expect(await raw.errno('Tlock', { ...long, flags: 0 })).toBe(errno.EINVAL);
+    expect(await raw.errno('Tgetlock', long)).toBe(errno.EINVAL);
+  });
+
+  test('one user has half of all ranges at the most, in however many files, and others still get some', async () => {
+    begin({});
+    const [raw, other] = [await enter(dial()), dial()];
+    await other.version();
+    await other.attach(0, 4001);
+    let got = 0;
+    let full = 0;
+    for (let file = 0; full < 2; file++) {
+      const fid = await raw.create(0, `f${file}`, { mode: 0o666 });
+      const statuses = await Promise.all(
+        Array.from({ length: 2048 }, (_, i) => lock(raw, fid, { start: BigInt(2 * i), procId: i })),
+      );
+      const taken = statuses.filter(({ status }) => status === 0).length;
+      got += taken;
+      if (taken === 0) full++;
+    }
+    expect(got).toBeGreaterThan(32_000);
+    expect(got).toBeLessThanOrEqual(32_768);
+    expect(await lock(other, await other.create(0, 'other', { gid: 4001 }), {})).toMatchObject({ status: 0 });
+  });
+});
+
 test('what nobody needs any more is given back', async () => {
   begin({ memory: 16 * MIB });
   const raw = await enter(dial());

@@ -210,15 +210,15 @@ export class HostFile implements OpenFile {
   }
 
   lock(request: RecordLock): number {
-    return this.#node.locks.set(request, this);
+    return this.#node.locks.set(request, this, this.#user);
   }
 
   getlock(request: RecordLock): RecordLock | undefined {
-    return this.#node.locks.conflict(request);
+    return this.#node.locks.conflict(request, this.#user);
   }
 
   close(): void {
-    this.#node.locks.drop(this);
+    this.#node.dropLocks(this);
     const { volume } = this.#node;
     this.#keep([]);
     volume.uses(-1);

@@ -85,8 +85,12 @@ export class HostNode implements TreeNode {
   }
 
   get locks(): HostLocks {
-    this.#locks ??= new HostLocks(this.volume.sys, this);
+    this.#locks ??= new HostLocks(this.volume, this);
     return this.#locks;
+  }
+
+  dropLocks(file: HostFile): void {
+    this.#locks?.drop(file);
   }
 
   /** The prefix of qid.path on this file's device. */

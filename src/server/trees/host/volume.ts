@@ -10,6 +10,7 @@ import type { Qid } from '../../../wire/p9/types.ts';
 import { descriptorLimit } from '../../limits.ts';
 import type { Attributes, Statfs } from '../../tree.ts';
 import { encodeDevice, S } from '../modes.ts';
+import { LOCK_RANGES, UserRooms } from '../userrooms.ts';
 import { Ring } from './descriptor.ts';
 import type { Identity } from './identity.ts';
 import type { HostNode } from './node.ts';
@@ -19,6 +20,8 @@ import type { HostTerms } from './terms.ts';
 const TWO32 = 2 ** 32;
 /** Device numbers stand above these bits of a qid.path. */
 const DEVICE_SHIFT = 48n;
+/** Of the tree's descriptors, the part for owners of locks. */
+const OWNERS_PART = 4;
 /** Nodes whose descriptors may be open, however many files are. */
 const FEWEST = 64;
 /** Bounds the way up: what lies deeper counts as outside. A path of PATH_MAX has 2048 names at most. */
@@ -43,6 +46,9 @@ export class Volume {
   readonly identity: Identity;
   readonly terms: HostTerms;
   readonly ring: Ring;
+  readonly lockRanges = new UserRooms(LOCK_RANGES);
+  /** Each owner of locks on a file has a descriptor. */
+  readonly lockOwners: UserRooms;
   /** Of the last look(). */
   readonly stat = new Float64Array(STAT.COUNT);
   readonly #devices = new Map<number, Device>();
@@ -60,6 +66,7 @@ export class Volume {
     this.identity = identity;
     this.terms = terms;
     const half = Math.floor(descriptorLimit() / 2);
+    this.lockOwners = new UserRooms(Math.floor(half / OWNERS_PART));
     this.ring = new Ring(() => descriptors ?? Math.max(FEWEST, half - this.#used));
     this.keepSpare();
   }

@@ -10,17 +10,20 @@ import { type Directory, DOT, DOTDOT, type Entry } from './directory.ts';
 import { FILE_MAX, type Inode } from './inode.ts';
 
 /** What files and directories have in common. */
-class Opened {
+abstract class Opened {
   protected readonly inode: Inode;
+  protected readonly user: User;
 
-  constructor(inode: Inode) {
+  constructor(inode: Inode, user: User) {
     this.inode = inode;
+    this.user = user;
   }
 
   fsync(): void {}
 
   lock(request: RecordLock): number {
-    return this.inode.locks.set(request, this);
+    const { locks, volume } = this.inode;
+    return locks.set(request, this, volume.lockRanges.of(this.user));
   }
 
   getlock(request: RecordLock): RecordLock | undefined {
@@ -28,19 +31,17 @@ class Opened {
   }
 
   close(): void {
-    this.inode.locks.drop(this);
+    this.inode.dropLocks(this);
   }
 }
 
 export class MemoryFile extends Opened implements OpenFile {
   readonly #content: Content;
-  readonly #user: User;
   readonly #append: boolean;
 
   constructor(inode: Inode, content: Content, user: User, append: boolean) {
-    super(inode);
+    super(inode, user);
     this.#content = content;
-    this.#user = user;
     this.#append = append;
     inode.opens++;
   }
@@ -54,7 +55,7 @@ export class MemoryFile extends Opened implements OpenFile {
     if (data.length === 0) return 0;
     const at = this.#append || this.inode.appends ? this.#content.size : offset;
     if (at + data.length > FILE_MAX) refuse(errno.EFBIG);
-    this.inode.losePrivileges(this.#user);
+    this.inode.losePrivileges(this.user);
     const written = this.#content.write(at, data);
     this.inode.changed();
     return written;
@@ -79,8 +80,8 @@ export class MemoryDirectory extends Opened implements OpenFile {
   /** The cookie of the entry before the next one. */
   #at = 0n;
 
-  constructor(inode: Inode, directory: Directory) {
-    super(inode);
+  constructor(inode: Inode, directory: Directory, user: User) {
+    super(inode, user);
     this.#directory = directory;
     this.#iterator = directory.entries.entries();
   }

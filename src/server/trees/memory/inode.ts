@@ -11,6 +11,7 @@ import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
 import type { Attributes, Changes, OpenFile, Statfs, Time, TreeNode, User } from '../../tree.ts';
 import { MAY, owns, permits, S, withoutPrivileges } from '../modes.ts';
+import type { UserRooms } from '../userrooms.ts';
 import type { Budget } from './budget.ts';
 import type { Clock } from './clock.ts';
 import { Content } from './content.ts';
@@ -30,6 +31,7 @@ export const FILE_MAX = 2 ** 52;
 export interface Volume {
   readonly budget: Budget;
   readonly clock: Clock;
+  readonly lockRanges: UserRooms;
   /** The next inode number; never given twice. */
   nextIno(): bigint;
 }
@@ -49,12 +51,12 @@ export class Inode implements TreeNode {
   gid: number;
   /** Names; a directory's own `.` and its children's `..` are counted besides. */
   nlink = 0;
-  readonly locks = new LockTable();
   /** How often it is open. */
   opens = 0;
   readonly #cost: number;
   #refs = 1;
   #xattrs: Xattrs | undefined;
+  #locks: LockTable | undefined;
   readonly #born: Time;
   #atime: Time;
   #mtime: Time;
@@ -105,6 +107,15 @@ export class Inode implements TreeNode {
     const { sec, nsec } = this.#atime;
     const mtime = this.#mtime;
     if (sec < mtime.sec || (sec === mtime.sec && nsec <= mtime.nsec)) this.#atime = this.now();
+  }
+
+  get locks(): LockTable {
+    this.#locks ??= new LockTable();
+    return this.#locks;
+  }
+
+  dropLocks(file: object): void {
+    this.#locks?.drop(file);
   }
 
   retain(): void {
@@ -265,7 +276,7 @@ export class Inode implements TreeNode {
         if (writes) refuse(errno.EISDIR);
         this.require(user, want);
         this.accessed();
-        return new MemoryDirectory(this, body);
+        return new MemoryDirectory(this, body, user);
       case 'symlink':
         return refuse(errno.ELOOP);
       case 'special':
