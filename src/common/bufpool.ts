@@ -5,7 +5,8 @@
 
 import type { AbortSignalLike } from './abort.ts';
 import { errno } from './errno.ts';
-import { CancelledError, ErrnoError } from './errors.ts';
+import { CancelledError, ErrnoError, traceless } from './errors.ts';
+import { Line } from './line.ts';
 import { relayed } from './relay.ts';
 
 const SMALLEST = 4096;
@@ -47,7 +48,7 @@ export class BufferPool {
   #peak = 0;
   #most = 0;
   #waits = 0;
-  #waiters: Waiter[] = [];
+  readonly #waiters = new Line<Waiter>();
 
   /** `capacity` in bytes. */
   constructor(capacity: number) {
@@ -78,7 +79,7 @@ export class BufferPool {
   /** A slab of `size` bytes, when there is room. An abort takes the waiter out of the line. */
   async take(size: number, given?: AbortSignalLike): Promise<Slab> {
     const signal = given && relayed(given);
-    if (signal?.aborted) throw new CancelledError('waiting for a receive buffer');
+    if (signal?.aborted) throw cancelled();
     const now = this.tryTake(size);
     if (now !== undefined) return now;
     this.#waits++;
@@ -91,11 +92,11 @@ export class BufferPool {
         },
       };
       const cancel = () => {
-        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
-        reject(new CancelledError('waiting for a receive buffer'));
+        this.#waiters.leave(place);
+        reject(cancelled());
         this.#serve();
       };
-      this.#waiters.push(waiter);
+      const place = this.#waiters.enter(waiter);
       signal?.addEventListener('abort', cancel);
     });
   }
@@ -141,7 +142,7 @@ export class BufferPool {
 
   #serve(): void {
     for (;;) {
-      const next = this.#waiters[0];
+      const next = this.#waiters.first;
       if (next === undefined) return;
       const cls = slabSize(next.size);
       if (this.#inUse + cls > this.#capacity) return;
@@ -149,6 +150,11 @@ export class BufferPool {
       next.grant(this.#lend(next.size, cls));
     }
   }
+}
+
+/** What whoever waited for memory is told. */
+export function cancelled(): CancelledError {
+  return traceless(() => new CancelledError('waiting for a receive buffer'));
 }
 
 /** Bytes that a slab for `size` bytes takes of the capacity. */

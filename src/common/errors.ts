@@ -31,6 +31,20 @@ export class CancelledError extends ErrnoError {
   }
 }
 
+/**
+ * An error that is made without recording where: for those of which thousands are made at a time, when all who wait are given
+ * up together, and of which the place where they are made tells nothing.
+ */
+export function traceless<E extends Error>(make: () => E): E {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+}
+
 /** The peer broke the protocol; the connection it came on is ended. */
 export class ProtocolError extends Error {
   readonly code = 'ERR_9P_PROTOCOL';

@@ -5,8 +5,8 @@
 // Must not hold memory of its own.
 
 import type { AbortSignalLike } from './abort.ts';
-import { type BufferPool, type Slab, slabSize } from './bufpool.ts';
-import { CancelledError } from './errors.ts';
+import { type BufferPool, cancelled, type Slab, slabSize } from './bufpool.ts';
+import { Line } from './line.ts';
 import { relayed } from './relay.ts';
 
 export interface ShareStats {
@@ -30,7 +30,7 @@ export class PoolShare {
   readonly #share: number;
   #inUse = 0;
   #waits = 0;
-  readonly #waiters: Waiter[] = [];
+  readonly #waiters = new Line<Waiter>();
 
   /** `share` in bytes, of the pool's capacity. */
   constructor(pool: BufferPool, share: number) {
@@ -69,7 +69,7 @@ export class PoolShare {
 
   /** Until `cls` bytes of the share are the caller's. */
   #wait(cls: number, signal: AbortSignalLike | undefined): Promise<void> {
-    if (signal?.aborted) return Promise.reject(new CancelledError('waiting for a receive buffer'));
+    if (signal?.aborted) return Promise.reject(cancelled());
     this.#waits++;
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
@@ -80,11 +80,11 @@ export class PoolShare {
         },
       };
       const cancel = () => {
-        this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
-        reject(new CancelledError('waiting for a receive buffer'));
+        this.#waiters.leave(place);
+        reject(cancelled());
         this.#admit();
       };
-      this.#waiters.push(waiter);
+      const place = this.#waiters.enter(waiter);
       signal?.addEventListener('abort', cancel);
     });
   }
@@ -95,7 +95,7 @@ export class PoolShare {
   }
 
   #admit(): void {
-    for (let next = this.#waiters[0]; next !== undefined && this.#fits(next.cls); next = this.#waiters[0]) {
+    for (let next = this.#waiters.first; next !== undefined && this.#fits(next.cls); next = this.#waiters.first) {
       this.#waiters.shift();
       this.#inUse += next.cls;
       next.enter();
