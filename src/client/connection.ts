@@ -16,6 +16,7 @@ import { candidates, type Version, type VersionChoice } from './dialects/version
 import { type Fid, type FidStats, Fids } from './fids.ts';
 import { checkLimits, defaultRequestOptions, type RequestOptions } from './limits.ts';
 import { type RequestStats, Requests } from './requests.ts';
+import { type TurnStats, Turns } from './turns.ts';
 import { type Agreed, exchangeVersion, type Frames } from './version.ts';
 
 export interface ConnectionOptions {
@@ -34,6 +35,8 @@ export interface ConnectionOptions {
 
 export interface ConnectionStats extends RequestStats {
   fids: FidStats;
+  /** Of transfers that do not fit in one message. */
+  chunks: TurnStats;
   pool: BufferPool['stats'] & { streams: ShareStats };
 }
 
@@ -54,6 +57,8 @@ export class Connection {
   readonly pool: BufferPool;
   /** The part of the pool for reads that may not be answered for long. */
   readonly streams: PoolShare;
+  /** What transfers that do not fit in one message take. */
+  readonly turns = new Turns();
   readonly logger: Logger;
   /** Milliseconds that an answer to a Tflush is waited for. */
   readonly flushTimeout: number;
@@ -122,7 +127,12 @@ export class Connection {
   }
 
   get stats(): ConnectionStats {
-    return { ...this.requests.stats, fids: this.fids.stats, pool: { ...this.pool.stats, streams: this.streams.stats } };
+    return {
+      ...this.requests.stats,
+      fids: this.fids.stats,
+      chunks: this.turns.stats,
+      pool: { ...this.pool.stats, streams: this.streams.stats },
+    };
   }
 
   /** Ends it with `error`, which everything in flight gets. Harmless when it has ended. */

@@ -27,6 +27,8 @@ export class Fid {
   qid: Qid = { type: 0, version: 0, path: 0n };
   /** Largest atomic transfer in bytes as the server said at open; 0: only msize limits it. */
   iounit = 0;
+  /** The server has refused to move more than iounit at once: io.ts. */
+  insists = false;
 
   constructor(number: FidNumber, generation: number) {
     this.number = number;
