@@ -3,7 +3,7 @@
 // A connection is never re-negotiated, and one that has ended does not come back.
 
 import type { AbortSignalLike } from '../common/abort.ts';
-import { BufferPool, slabSize } from '../common/bufpool.ts';
+import { BufferPool, type Reserve, slabSize } from '../common/bufpool.ts';
 import { ConfigError, ConnectionError, ProtocolError } from '../common/errors.ts';
 import { type Logger, silent } from '../common/log.ts';
 import { PoolShare, type ShareStats } from '../common/poolshare.ts';
@@ -41,6 +41,16 @@ export interface ConnectionStats extends RequestStats {
 }
 
 const DEFAULT_RX_POOL = 32 * 1024 * 1024;
+
+/** Bytes of a read, or of a listing, that is not kept waiting for memory by larger ones. */
+const LITTLE = 64 * 1024;
+/** The part of the receive memory that is there for those; none where it would not do for one of them. */
+const RESERVED = 1 / 8;
+
+function reserveOf(capacity: number): Reserve {
+  const bytes = Math.floor(capacity * RESERVED);
+  return bytes < LITTLE ? { little: 0, bytes: 0 } : { little: LITTLE, bytes };
+}
 
 /** A frame's size is a u32, and some of ours are numbers of 31 bits. */
 const MAX_MSIZE = 2 ** 31 - 1;
@@ -83,7 +93,7 @@ export class Connection {
     this.flushTimeout = limits.flushTimeout;
     this.#transport = transport;
     const capacity = Math.max(options.rxPool ?? DEFAULT_RX_POOL, slabSize(this.chunk));
-    this.pool = new BufferPool(capacity);
+    this.pool = new BufferPool(capacity, reserveOf(capacity));
     this.streams = new PoolShare(this.pool, capacity / 2);
     this.fids = new Fids(async (fid: Fid, signal?: AbortSignalLike) => {
       await this.requests.call('Tclunk', { fid: fid.number }, { ...(signal && { signal }) });

@@ -49,7 +49,8 @@ export class PoolShare {
     if (this.#waiters.length === 0 && this.#fits(cls)) this.#inUse += cls;
     else await this.#wait(cls, signal);
     try {
-      const slab = this.#pool.tryTake(size) ?? (await this.#pool.take(size, signal));
+      // the reserve for little takes is not for those who may keep it for as long as they like
+      const slab = this.#pool.tryTake(size, true) ?? (await this.#pool.take(size, signal, true));
       return {
         bytes: slab.bytes,
         release: () => {

@@ -157,6 +157,21 @@ describe('chunks on their way', () => {
   });
 });
 
+test('a small read, and a listing, are not kept waiting for memory by large ones', async () => {
+  const bytes = text(MIB);
+  await begin(bytes, { msize: MIB + 24, rxPool: 4 * MIB });
+  file.holds = () => true;
+  const large = Array.from({ length: 6 }, () => readAll(0, MIB));
+  expect(await asked()).toBe(3);
+  expect(client.stats.pool).toMatchObject({ waiting: 3 });
+  const small = [readAll(5, 4096), readAll(0, 65_536)];
+  expect(await asked()).toBe(5);
+  file.release();
+  for (const reading of large) expect((await reading).equals(bytes)).toBe(true);
+  expect((await Promise.all(small)).map(({ length }) => length)).toEqual([4096, 65_536]);
+  await expectIdle(client, 1);
+});
+
 describe('a read', () => {
   test('of a few chunks is not kept waiting for one of many', async () => {
     const bytes = text(1000 * CHUNK);
