@@ -71,8 +71,6 @@ export class Node {
   #names: Map<string, Node> | undefined;
   #opens: Set<OpenFile> | undefined;
   nlookup = 0;
-  /** The next node of the same qid.path: nodes.ts. */
-  twin: Node | undefined;
   /** The file as it was when the kernel's pages of it were last known to be right. */
   pagesOf: FileStat | undefined;
   /** Was made here, or has shown a length: no synthetic file, which shows none and has content all the same. */
