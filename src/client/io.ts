@@ -6,12 +6,13 @@
 // contiguously written.
 
 import type { AbortSignalLike } from '../common/abort.ts';
-import type { Slab } from '../common/bufpool.ts';
 import { errno } from '../common/errno.ts';
 import { ErrnoError, isErrno } from '../common/errors.ts';
 import type { Calls } from './calls.ts';
 import { moveInChunks } from './chunks.ts';
 import type { Fid } from './fids.ts';
+import { Lease } from './lease.ts';
+import { Sending } from './sending.ts';
 
 /** Treads of one read that are on their way at once: no more than may be left unanswered when it is given up (limits.ts). */
 const READS_AT_ONCE = 64;
@@ -40,36 +41,6 @@ export interface ReadOptions {
    */
   end?: number | undefined;
   signal?: AbortSignalLike | undefined;
-}
-
-/** A slab with several holders. */
-class Lease {
-  readonly bytes: Buffer;
-  readonly #slab: Slab;
-  #holders = 1;
-
-  constructor(slab: Slab) {
-    this.#slab = slab;
-    this.bytes = slab.bytes;
-  }
-
-  hold(): void {
-    this.#holders++;
-  }
-
-  drop(): void {
-    if (--this.#holders === 0) this.#slab.release();
-  }
-
-  /** The consumer's own drop: a second one would take the memory from a request that still writes into it. */
-  releaseOnce(): () => void {
-    let lent = true;
-    return () => {
-      if (!lent) throw new Error('read data released twice');
-      lent = false;
-      this.drop();
-    };
-  }
 }
 
 /**
@@ -217,27 +188,6 @@ async function writeChunks(
   return count;
 }
 
-/**
- * Whether the system has taken a payload. It has when an honest server answers; one that answers before it has read all
- * would otherwise be sent what its caller puts into the memory next.
- */
-class Sending {
-  done = false;
-  #wake: (() => void) | undefined;
-
-  readonly taken = (): void => {
-    this.done = true;
-    this.#wake?.();
-  };
-
-  /** No deadline: a transport takes what it was given, or ends. */
-  wait(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-  }
-}
-
 /** Writes `data` with as many Twrites as the server's short counts make necessary. */
 async function drain(
   calls: Calls,
@@ -261,7 +211,7 @@ async function drain(
         throw error;
       }
     } finally {
-      if (!sending.done) await sending.wait();
+      if (!sending.done) await sending.wait(calls, signal);
     }
     if (done < data.length) part = data.subarray(done, done + chunkSize(calls, fid));
   }
