@@ -27,15 +27,18 @@ export { type Logger, silent } from './common/log.ts';
 export { decodeText, encodeText } from './common/text.ts';
 export {
   type BehaviourOptions,
+  type ClientUsers,
   type DialectName,
   type FidKindName,
   hostTree,
   memoryTree,
+  parseUserMap,
   type ServeOptions,
   Server,
   type ServerOptions,
   type Serving,
   serve,
   type Tree,
+  type UserMap,
 } from './server/server.ts';
 export { type Address, formatAddress, parseAddress } from './transport/address.ts';

@@ -1,5 +1,5 @@
-// What a server can do when it is sent a message, and how the report says it: in protocol words, without the numbers that
-// differ from one run to the next, so that two runs against one server can be compared.
+// What a server can do when it is sent a message, and how the report says it: in protocol words, without the numbers
+// that differ from one run to the next, so that two runs against one server can be compared.
 // Pure.
 
 import { errnoName } from '../common/errno.ts';
@@ -34,7 +34,9 @@ const SHOWN = 60;
 
 const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
-/** In 9P2000 an error is words, in .u words and a number; in .L there is no Rerror, but servers send one with a number. */
+/**
+ * In 9P2000 an error is words, in .u words and a number; in .L there is no Rerror, but servers send one with a number.
+ */
 function showRerror({ ename, ecode }: Message<'Rerror'>): string {
   if (ename === '') return `Rerror (type 107) ${errnoName(ecode)}`;
   return ecode === 0 ? `Rerror ${quoteStart(ename, SHOWN)}` : `Rerror ${errnoName(ecode)} ${quoteStart(ename, SHOWN)}`;

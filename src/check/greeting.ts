@@ -1,6 +1,6 @@
 // Owns: finding out which versions of 9P a server speaks, for the rules of both dialects.
-// Guarantees: each version is asked for on a connection of its own, since servers differ in what a second Tversion does;
-// the server may agree to less than it is asked for (version(9P)), and is believed.
+// Guarantees: each version is asked for on a connection of its own, since servers differ in what a second Tversion
+// does; the server may agree to less than it is asked for (version(9P)), and is believed.
 // Must not: open connections itself. The caller hands in how a version is asked for.
 
 import { ConfigError, ConnectionError } from '../common/errors.ts';
@@ -42,7 +42,9 @@ export class Greeting {
     return [...this.#spoken.values()].filter((each) => each.version !== undefined);
   }
 
-  /** The answer to a version; a server that serves one dialect may hang up, or let nobody in, when asked for another. */
+  /**
+   * The answer to a version; a server that serves one dialect may hang up, or let nobody in, when asked for another.
+   */
   async #answer(version: string): Promise<Answer | Silence | ConnectionError | ConfigError> {
     try {
       return await this.#ask(version);
@@ -53,24 +55,21 @@ export class Greeting {
     }
   }
 
-  /** Asks for a dialect, unless the server has already agreed to it. */
+  /**
+   * Asks for a dialect. Of a server that agrees to another one than it is asked for it is not believed that it has
+   * nothing better: asked for .L, one that has .u may agree to 9P2000.
+   */
   async learn(dialect: DialectName): Promise<void> {
     const before = this.#refused.length;
     for (const version of VERSIONS[dialect]) {
-      if (this.#spoken.has(dialect)) return;
       const answer = await this.#answer(version);
-      const agreed = !(answer instanceof Error) && answer.type === 'Rversion' ? answer : undefined;
-      const is = agreed === undefined ? undefined : dialectNamed(agreed.version);
-      if (agreed !== undefined && is !== undefined) {
-        this.#spoken.set(is, { version: agreed.version, msize: agreed.msize });
+      if (!(answer instanceof Error) && answer.type === 'Rversion' && dialectNamed(answer.version) === dialect) {
+        this.#spoken.set(dialect, { version: answer.version, msize: answer.msize });
+        return;
       }
-      if (is !== dialect) {
-        this.#refused.push({ version, said: answer instanceof Error ? answer.message : show(answer) });
-      }
+      this.#refused.push({ version, said: answer instanceof Error ? answer.message : show(answer) });
     }
-    if (!this.#spoken.has(dialect)) {
-      this.#spoken.set(dialect, { version: undefined, why: inWords(this.#refused.slice(before)) });
-    }
+    this.#spoken.set(dialect, { version: undefined, why: inWords(this.#refused.slice(before)) });
   }
 
   /** Throws where the server speaks nothing that this checker does. */

@@ -1,5 +1,7 @@
-// The one directory in which rules write: made under the root that is attached, emptied after each rule, removed in the end.
-// Guarantees: nothing outside it is changed; the names below it are removed one by one, and how deep that goes is bounded.
+// The one directory in which rules write: made under the root that is attached, emptied after each rule, removed in the
+// end.
+// Guarantees: nothing outside it is changed; the names below it are removed one by one, and how deep that goes is
+// bounded.
 
 import { OPEN } from '../wire/p9/constants.ts';
 import { type Answer, show } from './answers.ts';
@@ -21,8 +23,8 @@ export function makeHome(probe: Probe, name: string): Promise<Tried> {
 const OTHER_END = '-other-end';
 
 /**
- * A FIFO, and a second name for it: a server may hold on to a name, and to all that comes to it, while it waits in open(2)
- * there. The answer that was no success, or undefined.
+ * A FIFO, and a second name for it: a server may hold on to a name, and to all that comes to it, while it waits in
+ * open(2) there. The answer that was no success, or undefined.
  */
 export async function makeFifo(probe: Probe, name: string): Promise<Answer | undefined> {
   const made = await probe.ask('Tmknod', { dfid: Probe.HOME, name, mode: FIFO, major: 0, minor: 0, gid: 0 });

@@ -1,5 +1,6 @@
 // One connection to a server under test: sends any message with any tag, or any bytes, and keeps what comes back in the
-// order in which it came. It checks nothing and tracks no state of the protocol, so that a rule can break every other one.
+// order in which it came. It checks nothing and tracks no state of the protocol, so that a rule can break every other
+// one.
 // Guarantees: a wait ends with an answer, with the end of the connection, or with Silence at the rule's deadline; what
 // is kept is bounded, whatever the server sends.
 

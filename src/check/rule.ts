@@ -1,6 +1,6 @@
-// What a rule is, and what comes out of it. The rules themselves are tables, one file a family, in rules/.
-// A rule returns its finding; what it throws is judged by the runner: Silence is a failure of the server, Unprepared says
-// that the rule could not be tried.
+// What a rule is, and what comes out of it. The rules themselves are tables, one file a family, in rules/. A rule
+// returns its finding; what it throws is judged by the runner: Silence is a failure of the server, Unprepared says that
+// the rule could not be tried.
 
 import { type Answer, isError, isRefusal, show } from './answers.ts';
 import type { DialectName } from './dialects/dialect.ts';
@@ -16,8 +16,8 @@ export interface Finding {
 }
 
 /**
- * Where the connection stands when the rule begins: nothing was said; Tversion was agreed and fid ROOT attached; or also
- * fid HOME is a directory to write in, which a server that cannot be written to does not have.
+ * Where the connection stands when the rule begins: nothing was said; Tversion was agreed and fid ROOT attached; or
+ * also fid HOME is a directory to write in, which a server that cannot be written to does not have.
  */
 export type Start = 'raw' | 'session' | 'home';
 

@@ -1,4 +1,5 @@
-// All rules, in the order in which they run and are listed. Their names do not change: reports of two versions are compared.
+// All rules, in the order in which they run and are listed. Their names do not change: reports of two versions are
+// compared.
 
 import type { Rule } from './rule.ts';
 import { attachRules } from './rules/attach.ts';

@@ -1,7 +1,8 @@
-// Runs the rules one after the other, each on a connection of its own and with a deadline of its own, and judges what comes
-// out: an answer that never comes is a failure, what could not be tried is `unclear`, and the next rule runs whatever happened.
-// Guarantees: the directory in which rules write is removed in the end, also when the run is interrupted; when that does
-// not work, the report says what is left where.
+// Runs the rules one after the other, each on a connection of its own and with a deadline of its own, and judges what
+// comes out: an answer that never comes is a failure, what could not be tried is `unclear`, and the next rule runs
+// whatever happened.
+// Guarantees: the directory in which rules write is removed in the end, also when the run is interrupted; when that
+// does not work, the report says what is left where.
 
 import { randomBytes } from 'node:crypto';
 import { Abort, type AbortSignalLike } from '../common/abort.ts';
@@ -167,7 +168,9 @@ class Run {
     }
   }
 
-  /** Runs one rule, and looks whether the server is still there: what brings it down has failed, whatever it answered. */
+  /**
+   * Runs one rule, and looks whether the server is still there: what brings it down has failed, whatever it answered.
+   */
   async rule(rule: Rule): Promise<Result> {
     const began = performance.now();
     const done = (finding: Finding): Result => ({ ...finding, rule, ms: Math.round(performance.now() - began) });
@@ -193,7 +196,9 @@ class Run {
     }, how);
   }
 
-  /** A new connection, through which the directory is emptied; whether there was one. What stays there is for the end. */
+  /**
+   * A new connection, through which the directory is emptied; whether there was one. What stays there is for the end.
+   */
   async #visit(wrote: boolean): Promise<boolean> {
     let opened = false;
     try {
@@ -223,7 +228,9 @@ class Run {
     }
   }
 
-  /** Removes the directory; resolves with what is left. An interrupted run does that as well, in the time of one rule. */
+  /**
+   * Removes the directory; resolves with what is left. An interrupted run does that as well, in the time of one rule.
+   */
   async leave(): Promise<string | undefined> {
     const { name } = this.#home;
     if (name === undefined) return this.#left;

@@ -1,6 +1,6 @@
 // The connections of one rule: opened to the point where the rule begins, all of them closed when it is over.
-// Guarantees: nothing waits beyond the rule's deadline; a server that is down for a moment, because the last rule made it
-// fall over, is tried again until then.
+// Guarantees: nothing waits beyond the rule's deadline; a server that is down for a moment, because the last rule made
+// it fall over, is tried again until then.
 
 import type { AbortSignalLike } from '../common/abort.ts';
 import { ConnectionError } from '../common/errors.ts';

@@ -1,11 +1,14 @@
 // A mount in the background: the parent starts the daemon and waits for its word; the daemon speaks once over a pipe.
 // Guarantees: the parent returns 0 only after the daemon said that the mount is live; every wait has a deadline that is
-// told; a daemon that is not live when the parent gives up is ended. Nothing of the terminal is left with the daemon.
+// told; a daemon that is not live when the parent gives up is ended, by whatever signal it does. Nothing of the terminal is
+// left with the daemon, nor of the parent's descriptors.
 
 import { spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { keepDescriptors, plainEnvironment, plainFlags } from './inherited.ts';
 import { complain, EXIT, type Failure, reportFailure } from './report.ts';
+import { type Deadly, dieBy, onDeadly } from './signals.ts';
 
 /** How the daemon knows that it is one: the number of the descriptor on which it reports. */
 const STATUS_VARIABLE = 'NINEFS_STATUS_FD';
@@ -61,17 +64,16 @@ type Outcome =
   | { kind: 'report'; report: Report }
   | { kind: 'silent' }
   | { kind: 'late' }
-  | { kind: 'signal' }
+  | { kind: 'signal'; signal: Deadly }
   | { kind: 'unstarted'; error: Error };
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Runs this command again as a daemon, with the same arguments. Settles with the exit code for the caller. */
 export async function startInBackground(argv: readonly string[], debug: boolean): Promise<number> {
-  const child = spawn(process.execPath, [...process.execArgv, ...argv.slice(1)], {
+  keepDescriptors();
+  const child = spawn(process.execPath, [...plainFlags(process.execArgv), ...argv.slice(1)], {
     detached: true, // its own session: the terminal's signals and end are not its own
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-    env: { ...process.env, [STATUS_VARIABLE]: String(STATUS_FD) },
+    env: { ...plainEnvironment(process.env), [STATUS_VARIABLE]: String(STATUS_FD) },
   });
   const ended = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
@@ -80,7 +82,7 @@ export async function startInBackground(argv: readonly string[], debug: boolean)
   const outcome = await new Promise<Outcome>((resolve) => {
     const clock = setTimeout(() => resolve({ kind: 'late' }), START_DEADLINE);
     clock.unref();
-    for (const signal of SIGNALS) process.once(signal, () => resolve({ kind: 'signal' }));
+    onDeadly((signal) => resolve({ kind: 'signal', signal }));
     child.once('error', (error) => resolve({ kind: 'unstarted', error }));
     void readReport(pipe).then((report) =>
       resolve(report === undefined ? { kind: 'silent' } : { kind: 'report', report }),
@@ -105,6 +107,7 @@ export async function startInBackground(argv: readonly string[], debug: boolean)
       return EXIT.failure;
     case 'signal':
       await end();
+      if (!outcome.signal.asks) dieBy(outcome.signal);
       return EXIT.interrupted;
     case 'silent':
       complain(`the mount process ended without a word (${await ended}); run with -f to see more`);

@@ -42,9 +42,14 @@ export async function clearSocket(path: string): Promise<void> {
 
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
+/** Whether only this machine's processes can connect. */
+export function isLoopback(address: Address): boolean {
+  return address.kind === 'unix' || LOOPBACK.test(address.host);
+}
+
 /** `may`: what whoever reaches the address is able to do. */
 export function warnWhenOpen(address: Address, may: string): void {
-  if (address.kind === 'unix' || LOOPBACK.test(address.host)) return;
+  if (isLoopback(address)) return;
   complain(`warning: whoever reaches ${formatAddress(address)} ${may}: 9P has no passwords here`);
 }
 

@@ -47,7 +47,7 @@ const isIgnored = (name: string) => /^x-/i.test(name) || name === 'comment' || i
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1024, m: MIB, g: 1024 * MIB };
 
 /** The number that a text means in a unit, or undefined. */
-function parseNumber(text: string, unit: Numeric['unit']): number | undefined {
+export function parseNumber(text: string, unit: Numeric['unit']): number | undefined {
   if (unit === 'seconds') return /^\d{1,9}(\.\d{1,6})?$/.test(text) ? Number(text) : undefined;
   if (unit === 'number') return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   const [, digits, letter = ''] = /^(\d{1,15})([kmg]?)$/i.exec(text) ?? [];
@@ -120,6 +120,15 @@ export function readOptions<T>(lists: readonly string[], table: OptionTable<T>, 
     for (const { name, value } of splitOptions(list)) apply(to, table, name, value);
   }
   return to;
+}
+
+/** A list without what is not in the table, for `mount -s`. */
+export function sloppyList(list: string): string {
+  const isKnown = ({ name }: GivenOption) => isIgnored(name) || options.some((option) => option.name === name);
+  return splitOptions(list)
+    .filter(isKnown)
+    .map(({ name, value }) => (value === undefined ? name : `${name}=${value.replace(/[\\,]/g, '\\$&')}`))
+    .join(',');
 }
 
 /** Those of `ninefs mount`. */

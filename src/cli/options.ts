@@ -23,6 +23,7 @@ export interface Choices {
   log?: string;
   loglevel?: Level;
   nofail?: true;
+  keepDead?: true;
 }
 
 interface Common {
@@ -267,8 +268,11 @@ export const options: readonly Option[] = [
       to.settings.rxPool = bytes;
     },
   ),
-  flag('force', 'clear a stale mount on the mountpoint first', (to) => {
+  flag('force', 'clear a stale mount on the mountpoint first; cover a directory that the machine needs', (to) => {
     to.settings.force = true;
+  }),
+  flag('keepdead', 'leave the mount in place when its process is killed, instead of detaching it', (to) => {
+    to.keepDead = true;
   }),
   text(
     'log',

@@ -12,6 +12,7 @@ import {
   type DialectName,
   faultsTree,
   hostTree,
+  type Limits,
   memoryTree,
   oneOf,
   serve,
@@ -21,10 +22,19 @@ import { formatAddress, parseAddress } from '../transport/address.ts';
 import { clearSocket, untilSignal, warnWhenOpen } from './listening.ts';
 import { type Level, openLog } from './logging.ts';
 import { EXIT } from './report.ts';
+import { checkReach, clientUsers, reach } from './serveusers.ts';
 
 export interface ServeFlags {
   listen: string;
   readonly?: true;
+  users?: string;
+  dev?: true;
+  suid?: true;
+  size?: number;
+  memory?: number;
+  maxConnections?: number;
+  maxFids?: number;
+  maxFiles?: number;
   dialects?: string;
   fids?: string;
   append?: string;
@@ -38,7 +48,10 @@ export interface ServeFlags {
 const SERVE_PORT = 5640;
 
 /** Trees that are not directories of the host. */
-const TREES: Readonly<Record<string, () => Tree>> = { 'memory:': memoryTree, 'faults:': faultsTree };
+const TREES: Readonly<Record<string, (size: number | undefined) => Tree>> = {
+  'memory:': (size) => memoryTree(size === undefined ? {} : { capacity: size }),
+  'faults:': faultsTree,
+};
 const NAMES = Object.keys(TREES).join(' or ');
 
 function checkDirectory(path: string): void {
@@ -57,16 +70,24 @@ function checkDirectory(path: string): void {
   }
 }
 
-function treeOf(text: string, readOnly: boolean): Tree {
+/** Flags that mean something for a directory only. */
+const HOST_FLAGS = ['readonly', 'dev', 'suid'] as const;
+
+function treeOf(text: string, flags: ServeFlags): Tree {
+  if (flags.size !== undefined && text !== 'memory:') {
+    throw new ConfigError(`--size: ${text} is not memory:, which is what has a size`);
+  }
   for (const [name, make] of Object.entries(TREES)) {
     if (text === name) {
-      if (readOnly) throw new ConfigError(`--readonly: ${name} is not a directory; serve a directory`);
-      return make();
+      const given = HOST_FLAGS.find((flag) => flags[flag] === true);
+      if (given !== undefined) throw new ConfigError(`--${given}: ${name} is not a directory; serve a directory`);
+      return make(flags.size);
     }
     if (text.startsWith(name)) throw new ConfigError(`'${text}': nothing follows ${name}; write ${name}`);
   }
   checkDirectory(text);
-  return hostTree(resolve(text), { readOnly });
+  const { readonly = false, dev = false, suid = false } = flags;
+  return hostTree(resolve(text), { readOnly: readonly, nodev: !dev, nosuid: !suid });
 }
 
 function dialectsIn(list: string): DialectName[] {
@@ -75,6 +96,16 @@ function dialectsIn(list: string): DialectName[] {
     if (known !== undefined) return known;
     throw new ConfigError(`--dialects: there is no '${text}'; name some of ${DIALECT_NAMES.join(',')}`);
   });
+}
+
+/** The bounds that were given. */
+function limitsIn({ memory, maxConnections, maxFids, maxFiles }: ServeFlags): Partial<Limits> {
+  return {
+    ...(memory !== undefined && { memory }),
+    ...(maxConnections !== undefined && { connections: maxConnections }),
+    ...(maxFids !== undefined && { fids: maxFids }),
+    ...(maxFiles !== undefined && { files: maxFiles }),
+  };
 }
 
 function behaviourIn({ fids, append, fsync, wstat }: ServeFlags): BehaviourOptions {
@@ -90,14 +121,21 @@ function behaviourIn({ fids, append, fsync, wstat }: ServeFlags): BehaviourOptio
 export async function serveCommand(text: string, flags: ServeFlags): Promise<number> {
   const address = parseAddress(flags.listen, SERVE_PORT);
   const dialects = flags.dialects === undefined ? DIALECT_NAMES : dialectsIn(flags.dialects);
+  checkReach(address, flags.users);
+  const users = clientUsers(flags.users ?? 'peer');
+  const limits = limitsIn(flags);
   const behaviour = behaviourIn(flags);
-  const tree = treeOf(text, flags.readonly === true);
+  const tree = treeOf(text, flags);
   const log = openLog({ level: flags.loglevel ?? 'info', ...(flags.log === undefined ? {} : { file: flags.log }) });
   const ending = untilSignal();
   try {
     if (address.kind === 'unix') await clearSocket(address.path);
-    const server = await serve({ address, tree, dialects, ...behaviour, logger: log.child('server') });
-    warnWhenOpen(address, 'can use the tree');
+    const server = await serve({
+      ...{ address, tree, dialects, users, limits, ...behaviour },
+      logger: log.child('server'),
+    });
+    const may = reach(users);
+    if (may !== undefined) warnWhenOpen(server.address, may);
     process.stdout.write(`listening on ${formatAddress(server.address)}\n`);
     const signal = await ending;
     log.logger.info({ signal }, 'ending');

@@ -3,7 +3,7 @@
 // A connection is never re-negotiated, and one that has ended does not come back.
 
 import type { AbortSignalLike } from '../common/abort.ts';
-import { BufferPool, type Reserve, slabSize } from '../common/bufpool.ts';
+import { BufferPool, NO_RESERVE, type Reserve, slabSize } from '../common/bufpool.ts';
 import { ConfigError, ConnectionError, ProtocolError } from '../common/errors.ts';
 import { type Logger, silent } from '../common/log.ts';
 import { PoolShare, type ShareStats } from '../common/poolshare.ts';
@@ -49,7 +49,7 @@ const RESERVED = 1 / 8;
 
 function reserveOf(capacity: number): Reserve {
   const bytes = Math.floor(capacity * RESERVED);
-  return bytes < LITTLE ? { little: 0, bytes: 0 } : { little: LITTLE, bytes };
+  return bytes < LITTLE ? NO_RESERVE : { little: LITTLE, bytes };
 }
 
 /** A frame's size is a u32, and some of ours are numbers of 31 bits. */

@@ -49,6 +49,9 @@ export interface Reserve {
   bytes: number;
 }
 
+/** Not even a take of nothing is a little one. */
+export const NO_RESERVE: Reserve = { little: -1, bytes: 0 };
+
 export class BufferPool {
   readonly #capacity: number;
   readonly #reserve: Reserve;
@@ -56,6 +59,8 @@ export class BufferPool {
   #kept = 0;
   #inUse = 0;
   #peak = 0;
+  /** Most bytes lent since the last trim(). */
+  #lately = 0;
   #most = 0;
   #waits = 0;
   /** Of #inUse, what little takes have. */
@@ -64,7 +69,7 @@ export class BufferPool {
   readonly #large = new Line<Waiter>();
 
   /** `capacity` in bytes. */
-  constructor(capacity: number, reserve: Reserve = { little: 0, bytes: 0 }) {
+  constructor(capacity: number, reserve: Reserve = NO_RESERVE) {
     this.#capacity = capacity;
     this.#reserve = reserve;
   }
@@ -145,6 +150,7 @@ export class BufferPool {
     }
     this.#inUse += cls;
     if (!large) this.#littleInUse += cls;
+    if (this.#inUse > this.#lately) this.#lately = this.#inUse;
     if (this.#inUse > this.#peak) this.#peak = this.#inUse;
     if (this.#inUse + this.#kept > this.#most) this.#most = this.#inUse + this.#kept;
     const buffer = whole;
@@ -173,6 +179,17 @@ export class BufferPool {
         this.#kept -= other;
       }
     }
+  }
+
+  /** Forgets kept slabs beyond what was lent at a time since the last call. */
+  trim(): void {
+    for (const [cls, list] of this.#free) {
+      while (list.length > 0 && this.#inUse + this.#kept > this.#lately) {
+        list.pop();
+        this.#kept -= cls;
+      }
+    }
+    this.#lately = this.#inUse;
   }
 
   #serve(): void {

@@ -42,6 +42,16 @@ export class PoolShare {
     return { share: this.#share, inUse: this.#inUse, waits: this.#waits, waiting: this.#waiters.length };
   }
 
+  /** A slab of `size` bytes now, or undefined where it would have to be waited for in either line. */
+  tryTake(size: number): Slab | undefined {
+    const cls = slabSize(size);
+    if (this.#waiters.length > 0 || !this.#fits(cls)) return undefined;
+    const slab = this.#pool.tryTake(size, true);
+    if (slab === undefined) return undefined;
+    this.#inUse += cls;
+    return this.#lend(slab, cls);
+  }
+
   /** A slab of `size` bytes, when there is room in the share and in the pool. An abort takes the waiter out of both lines. */
   async take(size: number, given?: AbortSignalLike): Promise<Slab> {
     const cls = slabSize(size);
@@ -51,17 +61,21 @@ export class PoolShare {
     try {
       // the reserve for little takes is not for those who may keep it for as long as they like
       const slab = this.#pool.tryTake(size, true) ?? (await this.#pool.take(size, signal, true));
-      return {
-        bytes: slab.bytes,
-        release: () => {
-          slab.release();
-          this.#leave(cls);
-        },
-      };
+      return this.#lend(slab, cls);
     } catch (error) {
       this.#leave(cls);
       throw error;
     }
+  }
+
+  #lend({ bytes, release }: Slab, cls: number): Slab {
+    return {
+      bytes,
+      release: () => {
+        release();
+        this.#leave(cls);
+      },
+    };
   }
 
   #fits(cls: number): boolean {

@@ -1,5 +1,5 @@
 // Who keeps a mount busy: other mounts below it, and processes with a working directory, a root or an open file in it.
-// Reads /proc only, never the mount; a bounded look, for an error message.
+// Reads /proc only, never the mount; a bounded look, for an error message. Where there is no /proc nobody is named.
 
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { mounts } from './mountinfo.ts';
@@ -24,11 +24,11 @@ async function usesOf(pid: string, mountpoint: string): Promise<string | undefin
 /** A few of them in words, `bash (pid 12, its working directory)`; empty when none can be seen. */
 export async function usersOf(mountpoint: string): Promise<string[]> {
   if (process.platform !== 'linux') return []; // no /proc
-  const found = (await mounts())
+  const found = (await mounts().catch(() => []))
     .filter((info) => info.mountpoint.startsWith(`${mountpoint}/`))
     .map((info) => `the mount on ${info.mountpoint}`);
   const until = performance.now() + LOOK_MS;
-  for (const pid of await readdir('/proc')) {
+  for (const pid of await readdir('/proc').catch(() => [])) {
     if (found.length >= NAMED || performance.now() > until) break;
     if (!/^\d+$/.test(pid)) continue;
     const use = await usesOf(pid, mountpoint);

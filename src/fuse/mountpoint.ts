@@ -4,10 +4,11 @@
 
 import { constants, readFileSync } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { within } from '../common/deadline.ts';
 import { ConfigError } from '../common/errors.ts';
 import { findFusermount } from './fusermount.ts';
-import { findMount } from './mountinfo.ts';
+import { canonicalPath, findMount } from './mountinfo.ts';
+import { withoutWaiting } from './patience.ts';
+import { isVital, refuseVital } from './vital.ts';
 
 /** How long a mounted daemon may take to answer a stat before it counts as hanging. */
 const ANSWER_MS = 3000;
@@ -42,7 +43,7 @@ export async function stateOf(mountpoint: string): Promise<MountpointState> {
       return { is: 'unreadable', why: code };
     }
   };
-  return fuse ? within(look(), ANSWER_MS, () => ({ is: 'hanging' })) : look();
+  return fuse ? withoutWaiting(look(), ANSWER_MS, () => ({ is: 'hanging' })) : look();
 }
 
 function refusal(mountpoint: string, state: MountpointState, type: string): string | undefined {
@@ -67,6 +68,12 @@ function refusal(mountpoint: string, state: MountpointState, type: string): stri
     case 'unreadable':
       return `mountpoint ${mountpoint}: ${state.why}`;
   }
+}
+
+/** Rejects with ConfigError for a place whose covering breaks the machine, unless `force` insists. */
+export async function checkCovered(mountpoint: string, force: boolean): Promise<void> {
+  const path = await canonicalPath(mountpoint);
+  if (!force && isVital(path)) throw new ConfigError(refuseVital(path), 1);
 }
 
 /** 'clear': it is stale, and `force` says that this may be mended with a lazy unmount. Throws for anything unfit. */

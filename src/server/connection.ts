@@ -2,30 +2,39 @@
 //
 // Guarantees: what is malformed, or sent out of turn, ends this connection and nothing else; memory is bounded: when the peer
 // does not take its replies no more requests are begun (they wait as `queued`, where a Tflush still drops them) and the
-// transport is paused; when the payloads of unfinished writes pile up it is paused as well; a tag too many is refused.
-// Tflush is handled here, as it is read, and waits for nothing.
+// transport is paused, and so it is when the payloads of unfinished writes pile up, or there is no memory for one; what has
+// come beyond that stays as the bytes that it is; a tag too many is refused. Before the first attach nothing is held for it,
+// and it has to come in time. Tflush is handled here, as it is read, and waits for nothing.
 // Must not know what any request means.
 
-import { BufferPool, type Slab } from '../common/bufpool.ts';
 import { errno } from '../common/errno.ts';
-import { ErrnoError, ProtocolError } from '../common/errors.ts';
+import { ConnectionError, ErrnoError, ProtocolError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { Transport } from '../transport/transport.ts';
 import { type Codec, dotlCodec, requestOfAny } from '../wire/p9/codec.ts';
 import { IOHDR, VERSION } from '../wire/p9/constants.ts';
-import { FrameReader } from '../wire/p9/framing.ts';
-import type { Body, Message, ReplyName, RequestName } from '../wire/p9/messages.ts';
+import { FrameReader, type HOLD } from '../wire/p9/framing.ts';
+import type { Body, Message, RequestName } from '../wire/p9/messages.ts';
 import { isRequestType, traitsOf } from '../wire/p9/traits.ts';
+import { type Admit, admitter, type ClientUsers } from './admission.ts';
+import { Backlog, type Waiting } from './backlog.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { dotl } from './dialects/dotl.ts';
 import { agree } from './dialects/negotiate.ts';
-import { failure } from './failure.ts';
-import { NO_REPLY, type Wire } from './fault.ts';
+import { failure, tellEnd, tellMistake } from './failure.ts';
+import { NO_REPLY } from './fault.ts';
 import { faultFor } from './faultfor.ts';
 import { type FlushCounts, type Request, Requests } from './flush.ts';
+import { Handshake } from './handshake.ts';
+import type { Limits } from './limits.ts';
+import { Payloads } from './payloads.ts';
+import { uidAt } from './peer.ts';
 import { Replies, type Terms } from './replies.ts';
-import { Session, type Shared } from './session.ts';
+import { type Bearer, Session, type Shared } from './session.ts';
+import { type MemoryHolder, Progress, type Shortage } from './shortage.ts';
+import { chargeRequest, type Tenant, type Tenants } from './tenants.ts';
 import { type Awaitable, isPromise, type ReadResult } from './tree.ts';
+import { wireOf } from './wire.ts';
 
 /** Frames before Tversion has set msize. */
 const FIRST_FRAME = 8192;
@@ -33,10 +42,16 @@ const FIRST_FRAME = 8192;
 const SMALLEST_MSIZE = 256;
 /** Requests outstanding; what comes above it is refused, except for what releases. */
 const MAX_TAGS = 4096;
-/** Bytes of write payloads whose requests have not ended before the transport is paused. */
-const PAYLOADS_WAITING = 8 * 1024 * 1024;
+/** Requests outstanding that are nobody's affair; each one beyond them takes a part of its tenant's memory. */
+const FREE_TAGS = 64;
+/** Requests that wait, for the peer to take its replies or for memory, before what follows is not even looked at. */
+const MANY_WAITING = 64;
 
 export interface ConnectionOptions extends Shared {
+  readonly clients: ClientUsers;
+  readonly limits: Limits;
+  readonly tenants: Tenants;
+  readonly shortage: Shortage;
   readonly dialects: readonly Dialect[];
   readonly msize: number;
   readonly logger: Logger;
@@ -54,36 +69,52 @@ type State =
   | { readonly kind: 'resetting'; readonly ending: Promise<void> }
   | { readonly kind: 'ended' };
 
-export class Connection {
+export class Connection implements Bearer, MemoryHolder {
   readonly #transport: Transport;
   readonly #options: ConnectionOptions;
   readonly #logger: Logger;
   readonly #tracing: boolean;
   readonly #replies: Replies;
   readonly #reader: FrameReader;
-  readonly #payloads: BufferPool;
+  readonly #handshake: Handshake;
+  readonly #whenAttached: () => void;
+  readonly #payloads: Payloads;
+  readonly admit: Admit;
+  #tenant: Tenant | undefined;
   #state: State = { kind: 'unversioned' };
-  /** Requests that wait for the peer to take its replies. */
-  #queue: { session: Session; message: Message; request: Request }[] = [];
-  #queueAt = 0;
-  #payloadBytes = 0;
+  readonly #backlog = new Backlog();
   #paused = false;
-  /** Memory of the payload that is being received. */
-  #incoming: Slab | undefined;
+  readonly #progress = new Progress();
+  #drains = 0;
   /** Settles when the connection has ended and everything that it held is let go. */
   readonly done: Promise<void>;
 
-  constructor(transport: Transport, options: ConnectionOptions) {
+  /** `whenAttached` is called once, when a client has come in. */
+  constructor(transport: Transport, options: ConnectionOptions, whenAttached: () => void = () => {}) {
     this.#transport = transport;
     this.#options = options;
     this.#logger = options.logger;
     this.#tracing = options.logger.isLevelEnabled('trace');
-    this.#replies = new Replies(transport, options.logger, () => this.#flow());
-    this.#payloads = new BufferPool(Math.max(PAYLOADS_WAITING, 2 * 2 ** Math.ceil(Math.log2(options.msize))));
+    this.#whenAttached = whenAttached;
+    this.#payloads = new Payloads({
+      changed: () => this.#later(() => this.#flow()),
+      waits: () => this.readWaits(),
+      failed: (error) => transport.close(error as Error),
+    });
+    this.#replies = new Replies(transport, options.logger, () => {
+      if (this.#tenant?.bytes.isShort === true) options.shortage.watch();
+      this.#flow();
+    });
+    this.#handshake = new Handshake(options.limits.handshake, (missing) => {
+      transport.close(new ConnectionError(`${missing} within ${options.limits.handshake / 1000} s`));
+    });
     this.#reader = new FrameReader(FIRST_FRAME, {
       frame: (bytes, start, end, payload) => this.#frame(bytes, start, end, payload),
       sink: (bytes, start, length) => this.#sink(bytes, start, length),
     });
+    const { tree, users, logger, clients } = options;
+    const evidence = () => uidAt(transport.accepted);
+    this.admit = admitter(clients, { peer: transport.peer, tree, users, logger, evidence });
     transport.onDrain = () => this.#drained();
     this.done = this.#end();
     transport.start(this.#reader);
@@ -101,44 +132,76 @@ export class Connection {
     return this.#state.kind === 'open' ? this.#state.session.fids.size : 0;
   }
 
-  close(): void {
-    this.#transport.close();
+  close(error?: Error): void {
+    this.#transport.close(error);
+  }
+
+  get tenant(): Tenant | undefined {
+    return this.#tenant;
+  }
+
+  enter(uid: number | undefined): Tenant {
+    if (this.#tenant === undefined) {
+      const { tenants, msize } = this.#options;
+      this.#tenant = tenants.enter(uid ?? this.#transport.accepted?.ends?.[1].host ?? this);
+      this.#payloads.moveIn(this.#tenant, msize);
+      this.#replies.tenant = this.#tenant;
+    }
+    return this.#tenant;
+  }
+
+  attached(): void {
+    if (this.#handshake.over) return;
+    this.#handshake.end();
+    if (this.#state.kind === 'open') this.#reader.maxFrame = Math.max(this.#state.session.msize, FIRST_FRAME);
+    this.#whenAttached();
+  }
+
+  readWaits(): void {
+    this.#options.shortage.watch();
+    this.#later(() => this.#flow());
+  }
+
+  stuckFor(now: number): number | undefined {
+    const { missing } = this.#reader;
+    const holds = this.#replies.waiting > 0 || missing > 0;
+    return this.#progress.stuckFor(now, holds ? `${this.#transport.unsent} ${missing} ${this.#drains}` : undefined);
+  }
+
+  expel(): void {
+    this.close(new ConnectionError('memory is short, and it does not go on'));
   }
 
   async #end(): Promise<void> {
     const error = await this.#transport.closed;
-    const fields = { peer: this.peer, error: error?.message };
-    if (error instanceof ProtocolError) this.#logger.warn(fields, 'connection closed: the client broke the protocol');
-    else if (error instanceof TypeError || error instanceof RangeError) {
-      this.#logger.error({ peer: this.peer, error: error.stack }, 'connection closed: our own mistake');
-    } else this.#logger.info(fields, 'connection closed');
+    tellEnd(this.#logger, this.peer, error);
     const state = this.#state;
     this.#state = { kind: 'ended' };
-    this.#queue = [];
-    if (state.kind === 'open') await this.#over(state.session);
+    this.#backlog.clear();
+    this.#handshake.end();
+    this.#payloads.end();
+    this.#replies.end();
+    if (state.kind === 'open') await this.#letGo(state.session);
     if (state.kind === 'resetting') await state.ending;
+    if (this.#tenant !== undefined) this.#options.tenants.leave(this.#tenant);
   }
 
   /** Does not reject: a tree's mistakes are nobody else's. */
-  #over(session: Session): Promise<void> {
+  #letGo(session: Session): Promise<void> {
     return session.end().catch((error: unknown) => {
-      const what = error instanceof Error ? error.stack : String(error);
-      this.#logger.error({ peer: this.peer, error: what }, 'the end of a session failed for no reason of its own');
+      tellMistake(this.#logger, { peer: this.peer }, error, 'the end of a session failed for no reason of its own');
     });
   }
 
-  /** Payloads of writes go to pooled memory while there is some, since a fresh megabyte costs more than its copy. */
-  #sink(bytes: Buffer, start: number, length: number): Uint8Array {
+  #sink(bytes: Buffer, start: number, length: number): Uint8Array | typeof HOLD {
     const type = bytes[start + 4]!;
     if (!isRequestType(type) || this.#state.kind !== 'open')
       throw new ProtocolError(`message of type ${type} out of turn`);
-    this.#incoming = this.#payloads.tryTake(Math.max(length, 1));
-    return this.#incoming?.bytes.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
+    return this.#payloads.sink(length);
   }
 
   #frame(bytes: Buffer, start: number, end: number, payload: Uint8Array | undefined): void {
-    const slab = this.#incoming;
-    this.#incoming = undefined;
+    const slab = this.#payloads.received();
     const codec = this.#codec;
     const number = bytes[start + 4]!;
     const foreign = codec.nameOf(number) === undefined ? requestOfAny(number) : undefined;
@@ -148,6 +211,7 @@ export class Connection {
     }
     const message = codec.decode(bytes, start, end, payload);
     if (this.#tracing) this.#logger.trace({ peer: this.peer }, `<- ${codec.format(message)}`);
+    this.#handshake.heard(message.type);
     if (message.type === 'Tversion') {
       this.#version(message);
       return;
@@ -163,18 +227,19 @@ export class Connection {
     if (traits === undefined || session.dialect.handlerOf(message.type) === undefined) {
       throw new ProtocolError(`${message.type} from a client`);
     }
-    const crowded = requests.size >= MAX_TAGS && !traits.releases;
+    const before = requests.size;
     const request = requests.begin(message.tag, traits);
-    if (payload !== undefined) this.#hold(request, payload.length, slab);
-    if (crowded) {
+    if (payload !== undefined) this.#payloads.hold(request, payload.length, slab);
+    const charged = before < FREE_TAGS || chargeRequest(this.#tenant, request);
+    if ((before >= MAX_TAGS || !charged) && !traits.releases) {
       requests.run(request);
       this.#fail(session, request, new ErrnoError(errno.ENOBUFS));
-    } else if (this.#queue.length > 0 || this.#replies.congested) {
+    } else if (this.#backlog.length > 0 || this.#replies.congested) {
       // a message is decoded into memory of its own, but for the payload, which lies in `slab`
-      this.#queue.push({ session, message, request });
+      this.#backlog.push({ session, message, request });
       this.#flow();
     } else {
-      this.#run(session, message, request);
+      this.#run({ session, message, request });
     }
   }
 
@@ -188,44 +253,36 @@ export class Connection {
     this.#fail(session, request, new ErrnoError(errno.EOPNOTSUPP));
   }
 
-  /** Counts a payload until its request has ended. */
-  #hold(request: Request, length: number, slab: Slab | undefined): void {
-    this.#payloadBytes += length;
-    request.release = () => {
-      this.#payloadBytes -= length;
-      slab?.release();
-      this.#flow();
-    };
-    this.#flow();
-  }
-
-  /** Reads on, or not, as the two piles are. */
+  /** Reads on, or not, as the piles are; with many waiting what was read is not looked at either. */
   #flow(): void {
-    const full = this.#queue.length > 0 || this.#replies.congested || this.#payloadBytes > PAYLOADS_WAITING;
-    if (full === this.#paused) return;
-    this.#paused = full;
-    if (full) this.#transport.pause();
-    else this.#transport.resume();
+    if (this.#state.kind === 'ended') return;
+    const queued = this.#backlog.length;
+    const reads = this.#state.kind === 'open' ? this.#state.session.waiting : 0;
+    const stops = this.#payloads.waits || queued >= MANY_WAITING || reads >= MANY_WAITING;
+    const full = stops || queued > 0 || this.#replies.congested || this.#payloads.piled;
+    if (full !== this.#paused) {
+      this.#paused = full;
+      if (full) this.#transport.pause();
+      else this.#transport.resume();
+    }
+    if (stops) this.#reader.hold();
+    else this.#reader.release();
   }
 
   #drained(): void {
+    this.#drains++;
     this.#replies.drained();
-    if (this.#paused) this.#resumeQueue();
+    if (!this.#paused) return;
+    this.#later(() => {
+      this.#backlog.begin(
+        () => !this.#replies.congested,
+        (waiting) => this.#run(waiting),
+      );
+      this.#flow();
+    });
   }
 
-  #resumeQueue(): void {
-    while (this.#queueAt < this.#queue.length && !this.#replies.congested) {
-      const { session, message, request } = this.#queue[this.#queueAt++]!;
-      if (request.state === 'queued') this.#run(session, message, request);
-    }
-    if (this.#queueAt === this.#queue.length) {
-      this.#queue = [];
-      this.#queueAt = 0;
-    }
-    this.#flow();
-  }
-
-  #run(session: Session, message: Message, request: Request): void {
+  #run({ session, message, request }: Waiting): void {
     const handler = session.dialect.handlerOf(message.type);
     if (handler === undefined) return;
     session.requests.run(request);
@@ -238,7 +295,7 @@ export class Connection {
           : fault({
               message,
               signal: request,
-              wire: this.#wire(session, request),
+              wire: wireOf(this.#transport, session, request),
               perform: (changed = message) => handler(session, changed, request),
             });
     } catch (error) {
@@ -264,26 +321,6 @@ export class Connection {
     }
   }
 
-  /** What a fault may do beside what requests do. */
-  #wire(session: Session, request: Request): Wire {
-    const { codec, refusal } = session.dialect;
-    const encode: Wire['encode'] = (name, tag, body) => {
-      const { head, payload } = codec.encode(name, tag, body);
-      return payload === undefined ? head : Buffer.concat([head, payload]);
-    };
-    return {
-      encode,
-      refusal(ecode) {
-        const { name, body } = refusal(ecode);
-        return encode(name, request.tag, body);
-      },
-      frame: (body) => encode(request.traits.reply, request.tag, gathered(body)),
-      send: (frame) => void this.#transport.send(frame),
-      sendLast: (frame) => void this.#transport.send(frame, undefined, () => this.#transport.close()),
-      over: session.requests.over,
-    };
-  }
-
   #answer(session: Session, request: Request, body: object | typeof NO_REPLY): void {
     if (body === NO_REPLY) {
       this.#finish(session, request, undefined, () => {});
@@ -304,11 +341,8 @@ export class Connection {
   #fail(session: Session, request: Request, error: unknown): void {
     const { ecode, meant } = failure(error);
     if (!meant) {
-      const what = error instanceof Error ? error.stack : String(error);
-      this.#logger.error(
-        { op: request.type, tag: request.tag, error: what },
-        'a request failed for no reason of its own',
-      );
+      const { type: op, tag } = request;
+      tellMistake(this.#logger, { op, tag }, error, 'a request failed for no reason of its own');
     }
     this.#finish(session, request, error, () =>
       this.#replies.send(session, request.tag, session.dialect.refusal(ecode)),
@@ -326,13 +360,12 @@ export class Connection {
   #version({ tag, msize, version }: Message<'Tversion'>): void {
     const state = this.#state;
     if (state.kind === 'resetting') throw new ProtocolError('Tversion while the last one is not answered');
-    this.#queue = [];
-    this.#queueAt = 0;
+    this.#backlog.clear();
     if (state.kind !== 'open' || (state.session.requests.size === 0 && state.session.fids.size === 0)) {
       this.#begin(tag, msize, version);
       return;
     }
-    const ending = this.#over(state.session);
+    const ending = this.#letGo(state.session);
     this.#state = { kind: 'resetting', ending };
     ending.then(() => {
       if (this.#state.kind === 'resetting') this.#begin(tag, msize, version);
@@ -350,9 +383,9 @@ export class Connection {
     } else {
       const answerFlush = (flush: number) => this.#replies.send(session, flush, { name: 'Rflush', body: {} });
       const requests = new Requests(answerFlush, this.#options.flushes);
-      const session = new Session(dialect, msize, this.#options, requests, this.#logger);
+      const session = new Session(dialect, msize, this.#options, this, requests, this.#logger);
       this.#state = { kind: 'open', session };
-      this.#reader.maxFrame = Math.max(msize, FIRST_FRAME);
+      this.#reader.maxFrame = this.#handshake.over ? Math.max(msize, FIRST_FRAME) : FIRST_FRAME;
       const fields = { peer: this.peer, version: dialect.version, msize, iounit: msize - IOHDR };
       this.#logger.debug(fields, 'session begun');
       this.#replies.send(session, tag, { name: 'Rversion', body: { msize, version: dialect.version } });
@@ -364,13 +397,4 @@ export class Connection {
   get #codec(): Codec {
     return this.#state.kind === 'open' ? this.#state.session.dialect.codec : dotlCodec;
   }
-}
-
-/** A reply's body with the pieces of a read in one, and their memory given back. */
-function gathered(body: object): Body<ReplyName> {
-  if (!('data' in body)) return body as Body<ReplyName>;
-  const { data, release } = body as ReadResult;
-  const whole = data instanceof Uint8Array ? Buffer.from(data) : Buffer.concat(data);
-  release?.();
-  return { data: whole };
 }

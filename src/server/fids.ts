@@ -1,17 +1,18 @@
 // The fids of one session: number -> node and what is open on it.
 // Guarantees: a fid that is removed while requests use it is dead for new ones at once and lets go of its node and file when
 // the last of them ends; a number that a running Twalk or Tattach is to make cannot be given out twice; how many
-// fids, and how many xattr values among them, is bounded.
+// fids, open files and xattr values there are is bounded, by what their tenant may have.
 
 import { errno } from '../common/errno.ts';
 import type { Dirent } from '../wire/p9/types.ts';
 import type { Place, Places } from './places.ts';
 import { refuse } from './refuse.ts';
 import type { Route } from './routes.ts';
+import { inSlices, type Steps } from './slices.ts';
+import type { Tenant } from './tenants.ts';
 import type { OpenFile, TreeNode, User } from './tree.ts';
 import { after, isPromise } from './tree.ts';
 
-const MAX_FIDS = 1 << 20;
 /** Values of up to 64 KiB each that a peer can make us hold. */
 const MAX_XATTR_FIDS = 256;
 
@@ -94,6 +95,8 @@ export class FidTable {
   readonly #reserved = new Set<number>();
   readonly #places: Places;
   readonly #lateError: (fid: Fid, error: unknown) => void;
+  /** Whose they are; given before there are any. */
+  tenant: Tenant | undefined;
   #xattrs = 0;
 
   /** `lateError` hears of a close that failed when no request was left to say so. */
@@ -117,24 +120,33 @@ export class FidTable {
   /** Holds a number for a fid that is being made; add() or cancel() follows. */
   reserve(number: number): void {
     if (this.#fids.has(number) || this.#reserved.has(number)) refuse(errno.EINVAL);
-    if (this.#fids.size + this.#reserved.size >= MAX_FIDS) refuse(errno.EMFILE);
+    if (this.tenant?.fids.take() !== true) refuse(errno.EMFILE);
     this.#reserved.add(number);
   }
 
   cancel(number: number): void {
-    this.#reserved.delete(number);
+    if (this.#reserved.delete(number)) this.tenant?.fids.give();
   }
 
   /** Enters a fid; its number was reserved, or is that of a fid just removed. */
   add(fid: Fid): void {
-    this.#reserved.delete(fid.number);
+    if (!this.#reserved.delete(fid.number)) this.tenant?.fids.add();
     this.#fids.set(fid.number, fid);
   }
 
   /** Counts one more xattr value in a fid; it is counted off when that fid ends. */
-  countXattr(): void {
-    if (this.#xattrs >= MAX_XATTR_FIDS) refuse(errno.ENOSPC);
+  countXattr(bytes: number): void {
+    if (this.#xattrs >= MAX_XATTR_FIDS || this.tenant?.bytes.take(bytes) !== true) refuse(errno.ENOSPC);
     this.#xattrs++;
+  }
+
+  /** Counts one more open file; it is counted off when its fid ends, or by uncountFile() where it comes to none. */
+  countFile(): void {
+    if (this.tenant?.files.take() !== true) refuse(errno.EMFILE);
+  }
+
+  uncountFile(): void {
+    this.tenant?.files.give();
   }
 
   /** Takes the fid out of the table. What it holds is let go by destroy(), or by the last use that ends. */
@@ -161,7 +173,11 @@ export class FidTable {
   destroy(fid: Fid): void | Promise<void> {
     const { state } = fid;
     fid.state = WALKED;
-    if (state.kind === 'xattr read' || state.kind === 'xattr write') this.#xattrs--;
+    if (state.kind === 'xattr read' || state.kind === 'xattr write') {
+      this.#xattrs--;
+      this.tenant?.bytes.give(state.value.length);
+    }
+    if (state.kind === 'open') this.uncountFile();
     let closing: void | Promise<void>;
     try {
       closing = state.kind === 'open' ? state.file.close() : undefined;
@@ -179,16 +195,23 @@ export class FidTable {
     fid.place = undefined;
     fid.node.release();
     fid.route?.root.release();
+    this.tenant?.fids.give();
   }
 
   /** The end of the session; no request runs any more. */
-  async clear(): Promise<void> {
-    for (const number of [...this.#fids.keys()]) {
+  clear(): Promise<void> {
+    return inSlices(this.#ends());
+  }
+
+  *#ends(): Steps {
+    for (const number of this.#fids.keys()) {
       const fid = this.remove(number);
+      const report = (error: unknown) => this.#lateError(fid, error);
       try {
-        await this.destroy(fid);
+        const closing = this.destroy(fid);
+        yield isPromise(closing) ? closing.catch(report) : undefined;
       } catch (error) {
-        this.#lateError(fid, error);
+        report(error);
       }
     }
   }

@@ -10,12 +10,13 @@
 // flushes of one request are answered in the order in which they came. Taking a tag off the table and handing over the
 // reply is one synchronous step, so a client that reuses the tag at once is safe and no Rflush overtakes a reply.
 
-import { Abort, runAll } from '../common/abort.ts';
+import { Abort } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
 import { isErrno, ProtocolError } from '../common/errors.ts';
 import type { RequestName } from '../wire/p9/messages.ts';
 import type { Traits } from '../wire/p9/traits.ts';
 import type { Fid } from './fids.ts';
+import { inSlices, type Steps } from './slices.ts';
 
 /** One T-message from its arrival to its reply; also its abort signal. */
 export class Request extends Abort {
@@ -141,22 +142,21 @@ export class Requests {
   }
 
   /**
-   * Ends the session: aborts everything, without replies. Settles when the last handler has ended; it rejects then with what
-   * a tree's own listener has thrown.
+   * Ends the session: aborts everything, without replies, and not more of it at a time than others can wait for. Settles when
+   * the last handler has ended; it rejects then with what a tree's own listener has thrown.
    */
   async stop(): Promise<void> {
     this.#ended = true;
-    const ends = [...this.#byTag.values()].map((request) => () => {
-      if (request instanceof Waiting) return;
-      if (request.state === 'queued') this.#drop(request);
-      else request.abort();
-    });
     let thrown: { error: unknown } | undefined;
-    try {
-      runAll([() => this.over.abort(), ...ends]);
-    } catch (error) {
-      thrown = { error };
-    }
+    const attempt = (end: () => void): void => {
+      try {
+        end();
+      } catch (error) {
+        thrown ??= { error };
+      }
+    };
+    attempt(() => this.over.abort());
+    await inSlices(this.#ends(attempt));
     // no deadline: what a handler still does may change the tree, and the fids under it must not go before it ends
     if (this.#running > 0) {
       await new Promise<void>((resolve) => {
@@ -165,6 +165,15 @@ export class Requests {
     }
     this.#byTag.clear();
     if (thrown !== undefined) throw thrown.error;
+  }
+
+  *#ends(attempt: (end: () => void) => void): Steps {
+    for (const request of [...this.#byTag.values()]) {
+      if (request instanceof Waiting || request.state === 'ended') continue;
+      if (request.state === 'queued') this.#drop(request);
+      else attempt(() => request.abort());
+      yield;
+    }
   }
 
   #drop(request: Request): void {

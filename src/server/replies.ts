@@ -1,4 +1,5 @@
-// The replies of one connection on their way out: encoded in the session's dialect, and counted until the peer takes them.
+// The replies of one connection on their way out: encoded in the session's dialect, and counted until the peer takes them;
+// those that lie in no memory which is counted elsewhere are counted as their tenant's.
 // Guarantees: a reply never exceeds msize, and never is a part of what was asked for; what cannot be encoded is an error in its
 // place; the payload of a read leaves from where it lies.
 
@@ -9,10 +10,13 @@ import type { Codec } from '../wire/p9/codec.ts';
 import type { Answer, Dialect } from './dialects/dialect.ts';
 import type { Request } from './flush.ts';
 import type { Session } from './session.ts';
+import type { Tenant } from './tenants.ts';
 import type { ReadResult } from './tree.ts';
 
 /** Bytes of replies that the transport holds before no more requests are begun. */
 const WAITING_MAX = 4 * 1024 * 1024;
+/** Of these, what nobody has to account for: before somebody has come in it is all that there may be. */
+const FREE = 64 * 1024;
 const NOTHING = new Uint8Array(0);
 
 /** What was agreed on, as far as sending needs it. */
@@ -26,7 +30,13 @@ export class Replies {
   readonly #logger: Logger;
   readonly #tracing: boolean;
   readonly #whenCongested: () => void;
+  /** Known before a reply is sent that is not small. */
+  tenant: Tenant | undefined;
   #waiting = 0;
+  /** Of these, bytes that lie in memory of their own. */
+  #own = 0;
+  /** Of these, bytes that are counted as the tenant's. */
+  #charged = 0;
 
   constructor(transport: Transport, logger: Logger, whenCongested: () => void) {
     this.#transport = transport;
@@ -37,12 +47,27 @@ export class Replies {
 
   /** More waits for the peer than should. */
   get congested(): boolean {
-    return this.#waiting > WAITING_MAX;
+    if (this.tenant === undefined) return this.#waiting > FREE;
+    return this.#waiting > WAITING_MAX || (this.#charged > 0 && this.tenant.bytes.isShort);
+  }
+
+  /** Bytes that the transport has not handed over. */
+  get waiting(): number {
+    return this.#waiting;
   }
 
   /** The transport has handed over everything. */
   drained(): void {
     this.#waiting = 0;
+    this.#own = 0;
+    if (this.#charged === 0) return;
+    this.tenant?.bytes.give(this.#charged);
+    this.#charged = 0;
+  }
+
+  /** The connection has ended. */
+  end(): void {
+    this.drained();
   }
 
   /** A reply that does not fit in msize becomes an error: a part of it would be taken for the whole (intro(9P)). */
@@ -62,7 +87,7 @@ export class Replies {
     }
     if (head.length > msize) head = refused(errno.EMSGSIZE);
     if (this.#tracing) this.#trace(codec, head);
-    this.#sent(this.#transport.send(head), head.length);
+    this.#sent(this.#transport.send(head), head.length, head.length);
   }
 
   /** Rread and Rreaddir: the head, then the pieces where they lie, as one frame. */
@@ -92,11 +117,21 @@ export class Replies {
       for (let i = 0; i < pieces.length - 1; i++) this.#transport.send(pieces[i]!);
       below = this.#transport.send(pieces[pieces.length - 1]!, undefined, release);
     }
-    this.#sent(below, head.length + count);
+    this.#sent(below, head.length + count, release === undefined ? head.length + count : head.length);
   }
 
-  #sent(below: boolean, size: number): void {
-    this.#waiting = below ? 0 : this.#waiting + size;
+  #sent(below: boolean, size: number, own: number): void {
+    if (below) {
+      if (this.#waiting > 0) this.drained();
+      return;
+    }
+    this.#waiting += size;
+    this.#own += own;
+    const more = this.#own - FREE - this.#charged;
+    if (more > 0 && this.tenant !== undefined) {
+      this.tenant.bytes.add(more);
+      this.#charged += more;
+    }
     if (this.congested) this.#whenCongested();
   }
 

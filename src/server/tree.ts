@@ -20,12 +20,20 @@ export { LOCK_EOF, type LockOwner, type RecordLock } from '../common/locktable.t
 
 export type Awaitable<T> = T | Promise<T>;
 
+/**
+ * Which group a user's new files may have: any that its client names, for a client that is believed; one of the user's
+ * own; or gid always, whatever the client says.
+ */
+export type NewGroup = 'any' | 'own' | 'gid';
+
 /** Who attached. `groups` holds gid and the supplementary groups. */
 export interface User {
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];
+  /** The number as text, where it has no name. */
   readonly uname: string;
+  readonly newGroup: NewGroup;
 }
 
 export interface Time {
@@ -142,6 +150,11 @@ export interface Tree {
   attach(user: User, aname: string, signal: AbortSignalLike): Awaitable<TreeNode>;
   /** Called once, when nothing of it is used any more. */
   close(): Awaitable<void>;
+  /**
+   * Whether what this user may do is what the tree then lets it do; without this method it is so for everybody. A tree that
+   * asks somebody else, as the server itself whoever the user is, says false for all others.
+   */
+  actsAs?(user: User): boolean;
   /** Its files can be append-only, for one user at a time, and temporary (Changes.marks). */
   readonly marks?: boolean;
   /** Its nodes have faults to be asked for. */

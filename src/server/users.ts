@@ -1,11 +1,11 @@
-// Who an attaching client says it is, completed from this machine's user database: primary and supplementary groups.
+// This machine's user database: the number of a name, and a user's primary and supplementary groups.
 // Reads /etc/passwd and /etc/group themselves (directory services are not asked) and again whenever they have changed;
 // on a machine without them every uid is its own group.
-// Must not decide what a user may do, and proves nothing: 9P without authentication trusts the client's word.
+// Must not decide who a client is, or what a user may do (admission.ts).
 
 import { readFileSync, statSync } from 'node:fs';
 import { NONUNAME } from '../wire/p9/constants.ts';
-import type { User } from './tree.ts';
+import type { NewGroup, User } from './tree.ts';
 
 /** Names and numbers of users and groups, as they are at one time. */
 export interface Names {
@@ -21,6 +21,7 @@ interface Database extends Names {
   byUid: ReadonlyMap<number, { name: string; gid: number }>;
   /** Group ids of each member's name. */
   groups: ReadonlyMap<string, number[]>;
+  groupNames: ReadonlyMap<number, string>;
 }
 
 export interface UserFiles {
@@ -30,6 +31,8 @@ export interface UserFiles {
 
 /** Milliseconds. */
 const NAMES_FRESH = 1000;
+/** The group of who has none: nogroup, as Linux numbers it. */
+const NOGROUP = 65534;
 const SYSTEM: UserFiles = { passwd: '/etc/passwd', group: '/etc/group' };
 
 /** Changes whenever the file does; '' when it is not there. */
@@ -56,15 +59,22 @@ export class Users {
     this.#files = files;
   }
 
-  /** The user of a Tattach: n_uname where it is given, uname where not; undefined for a name that nobody has. */
-  find(uname: string, nUname: number): User | undefined {
-    const { byUid, groups, uid: numberOf } = this.#read();
-    const uid = nUname === NONUNAME ? numberOf(uname) : nUname;
-    if (uid === undefined) return undefined;
+  /** The number that a Tattach names: n_uname where it is given, that of uname where not; undefined for a name that nobody has. */
+  claimed(uname: string, nUname: number): number | undefined {
+    return nUname === NONUNAME ? this.#read().uid(uname) : nUname;
+  }
+
+  /** The user of this number, with its groups. */
+  of(uid: number, newGroup: NewGroup): User {
+    const { byUid, groups, groupNames } = this.#read();
     const entry = byUid.get(uid);
-    const gid = entry?.gid ?? uid;
-    const others = entry === undefined ? [] : (groups.get(entry.name) ?? []);
-    return { uid, gid, groups: [...new Set([gid, ...others])], uname: entry?.name ?? uname };
+    if (entry === undefined) {
+      // a number that nobody has is its own group, unless that would let it into somebody else's
+      const gid = newGroup === 'any' || !groupNames.has(uid) ? uid : NOGROUP;
+      return { uid, gid, groups: [gid], uname: `${uid}`, newGroup };
+    }
+    const { name, gid } = entry;
+    return { uid, gid, groups: [...new Set([gid, ...(groups.get(name) ?? [])])], uname: name, newGroup };
   }
 
   /** Every stat asks for them, and looking at two files costs more than the stat: they may be a second old. */
@@ -104,6 +114,7 @@ function databaseOf(passwd: readonly string[][], group: readonly string[][]): Da
   return {
     byUid,
     groups,
+    groupNames,
     user: (uid) => byUid.get(uid)?.name ?? `${uid}`,
     group: (gid) => groupNames.get(gid) ?? `${gid}`,
     uid: (user) => byName.get(user) ?? numberIn(user),

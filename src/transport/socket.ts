@@ -5,10 +5,51 @@
 import { type ListenOptions, Server, Socket } from 'node:net';
 import { CancelledError, ConfigError, ConnectionError } from '../common/errors.ts';
 import { type Address, formatAddress } from './address.ts';
-import type { ConnectOptions, Receiver, Transport } from './transport.ts';
+import type { AcceptedSocket, ConnectOptions, Receiver, Transport } from './transport.ts';
+
+/** What node keeps beneath a socket, as far as it is needed here. */
+interface Handle {
+  readonly fd: number;
+  /** Bytes that the system has not taken of what was written. */
+  readonly writeQueueSize: number;
+  /** Asks the kernel; 0 when it is connected. Unix sockets lack it. */
+  getpeername?(out: object): number;
+}
+
+function handleOf(socket: Socket): Handle | null {
+  return (socket as unknown as { readonly _handle: Handle | null })._handle;
+}
+
+class Accepted implements AcceptedSocket {
+  readonly ends: AcceptedSocket['ends'];
+  readonly #socket: Socket;
+
+  constructor(socket: Socket) {
+    const { localAddress, localPort, remoteAddress, remotePort } = socket;
+    this.#socket = socket;
+    this.ends =
+      localAddress === undefined || localPort === undefined || remoteAddress === undefined || remotePort === undefined
+        ? undefined
+        : [
+            { host: localAddress, port: localPort },
+            { host: remoteAddress, port: remotePort },
+          ];
+  }
+
+  get descriptor(): number | undefined {
+    const fd = handleOf(this.#socket)?.fd ?? -1;
+    return fd < 0 ? undefined : fd;
+  }
+
+  get connected(): boolean {
+    // node's own remoteAddress is what it was told once
+    return handleOf(this.#socket)?.getpeername?.({}) === 0;
+  }
+}
 
 class SocketTransport implements Transport {
   readonly peer: string;
+  readonly accepted?: AcceptedSocket;
   readonly closed: Promise<Error | undefined>;
   onDrain: (() => void) | undefined;
   readonly #socket: Socket;
@@ -16,9 +57,15 @@ class SocketTransport implements Transport {
   #error: Error | undefined;
   readonly #begin: (receiver: Receiver) => void;
 
-  constructor(socket: Socket, peer: string, begin: (receiver: Receiver, guard: (deliver: () => void) => void) => void) {
+  constructor(
+    socket: Socket,
+    peer: string,
+    begin: (receiver: Receiver, guard: (deliver: () => void) => void) => void,
+    accepted?: AcceptedSocket,
+  ) {
     this.#socket = socket;
     this.peer = peer;
+    if (accepted !== undefined) this.accepted = accepted;
     this.#begin = (receiver) => begin(receiver, (deliver) => this.#guard(deliver));
     socket.on('drain', () => this.onDrain?.());
     socket.on('error', (error) => {
@@ -28,6 +75,10 @@ class SocketTransport implements Transport {
       socket.on('close', () => resolve(this.#error));
     });
     if (socket.remotePort !== undefined) socket.setNoDelay(true);
+  }
+
+  get unsent(): number {
+    return handleOf(this.#socket)?.writeQueueSize ?? 0;
   }
 
   start(receiver: Receiver): void {
@@ -176,12 +227,11 @@ export function listenSocket(
     serial++;
     const peer =
       socket.remotePort === undefined ? `unix client ${serial}` : `tcp!${socket.remoteAddress}!${socket.remotePort}`;
-    accept(
-      new SocketTransport(socket, peer, (receiver, guard) => {
-        socket.on('data', (chunk: Buffer) => guard(() => receiver.push(chunk)));
-        socket.resume();
-      }),
-    );
+    const begin = (receiver: Receiver, guard: (deliver: () => void) => void) => {
+      socket.on('data', (chunk: Buffer) => guard(() => receiver.push(chunk)));
+      socket.resume();
+    };
+    accept(new SocketTransport(socket, peer, begin, new Accepted(socket)));
   });
   return new Promise((resolve, reject) => {
     const refuse = (error: Error) => {

@@ -13,9 +13,27 @@ export interface Receiver {
   push(chunk: Buffer): void;
 }
 
+/** One end of a TCP connection. */
+export interface SocketEnd {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What is known of a socket that was accepted, for asking the kernel who is at its other end. */
+export interface AcceptedSocket {
+  /** Both ends of a TCP connection, ours first; undefined of a unix socket. */
+  readonly ends: readonly [ours: SocketEnd, theirs: SocketEnd] | undefined;
+  /** Undefined when it is closed. */
+  readonly descriptor: number | undefined;
+  /** Whether the kernel still has it connected; a closed socket, or one that was reset a moment ago, is not. */
+  readonly connected: boolean;
+}
+
 export interface Transport {
   /** How the peer is called in logs, an address as the user would write it. */
   readonly peer: string;
+  /** Of a socket that a listener has accepted; nothing else has one. */
+  readonly accepted?: AcceptedSocket;
   /** Begins to deliver; what receiver throws ends the transport with that error. */
   start(receiver: Receiver): void;
   /**
@@ -23,6 +41,8 @@ export interface Transport {
    * must not be changed. False: the queue is above its mark, wait for onDrain before sending more that can wait.
    */
   send(head: Uint8Array, payload?: Uint8Array, taken?: () => void): boolean;
+  /** Bytes that were sent and that the system has not taken, where that is known. */
+  readonly unsent?: number;
   /** Runs whenever a queue that was above its mark has become empty. */
   onDrain: (() => void) | undefined;
   /** Stops and goes on reading, for flow control. */

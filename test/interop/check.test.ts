@@ -1,5 +1,6 @@
-// `ninefs check` against Debian's servers: what each of them does with every rule is kept in outcomes/, and the README's
-// table is made from that. A difference is a new version of the server, or a rule that says something else than it did.
+// `ninefs check` against Debian's servers: what each of them does with every rule is kept in outcomes/, and the
+// README's table is made from that. A difference is a new version of the server, or a rule that says something else
+// than it did.
 
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';

@@ -1,5 +1,5 @@
-// How other people's servers are found and started: the binaries that the environment names, and the starter of each, tried
-// with stand-ins that take the same arguments (fakeforeign.ts), and with Debian's diod itself.
+// How other people's servers are found and started: the binaries that the environment names, and the starter of each,
+// tried with stand-ins that take the same arguments (fakeforeign.ts), and with Debian's diod itself.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -219,7 +219,7 @@ describe.skipIf(missing !== null)('what the starters are made of', () => {
   it('a session: all that a program has started ends with it, also what has left its process group', () =>
     withTempDir(async (dir) => {
       const pids = join(dir, 'pids');
-      const script = `set -m; sleep 600 & echo $! >>${pids}; setsid -w true; sleep 600 & echo $! >>${pids}; exit 0`;
+      const script = `set -m; sleep 600 & echo $! >>${pids}; sleep 600 & echo $! >>${pids}; exit 0`;
       const session = new ProgramSession(['/bin/sh', '-c', script], process.env);
       const read = async () => (existsSync(pids) ? (await readFile(pids, 'utf8')).split('\n').filter(Boolean) : []);
       await until('two processes to be there', async () => (await read()).length === 2);

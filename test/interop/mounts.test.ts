@@ -73,7 +73,8 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(combi
 
     if (exclude !== undefined) {
       const file = join(import.meta.dirname, '../posix/exclude', exclude);
-      posixSuite('POSIX', () => live.mountpoint, { exclude: file, ...checksFor(cache) });
+      const identity = program === 'diod' && cache === 'auto';
+      posixSuite('POSIX', () => live.mountpoint, { exclude: file, ...checksFor(cache, { identity }) });
     }
     workloadSuite('work', () => ({ dir: live.mountpoint, server: exported }), { scale: scaleOf(cache) });
 

@@ -2,14 +2,13 @@
 // it ends, by whoever's hand.
 
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMount } from '../../src/fuse/mountinfo.ts';
 import { type Cli, ninefs, ninefsPath, start, startServer } from '../support/cli.ts';
+import { isRunning, mountLogged, type Place, processEnds, withPlace } from '../support/daemons.ts';
 import { inNamespace, quote } from '../support/namespace.ts';
 import { output, shell } from '../support/shell.ts';
-import { withTempDir } from '../support/tempdir.ts';
 import { until } from '../support/until.ts';
 
 let server: Cli & { address: string };
@@ -19,46 +18,12 @@ beforeAll(async () => {
 });
 afterAll(() => server.kill());
 
-interface Place {
-  dir: string;
-  mountpoint: string;
-  log: string;
-}
-
-function withPlace(body: (place: Place) => Promise<void>): Promise<void> {
-  return withTempDir(async (dir) => {
-    const mountpoint = join(dir, 'mnt');
-    await mkdir(mountpoint);
-    await body({ dir, mountpoint, log: join(dir, 'log') });
-  });
-}
-
-/** Mounts in the background with a log; returns the daemon's pid. */
-async function mountLogged({ mountpoint, log }: Place, ...args: string[]): Promise<number> {
-  expect(await ninefs(['mount', server.address, mountpoint, '-o', `log=${log}`, ...args])).toEqual({
-    code: 0,
-    signal: null,
-    stdout: '',
-    stderr: '',
-  });
-  await until('a line in the log', () => existsSync(log));
-  await until('the pid in the log', async () => (await readFile(log, 'utf8')).includes('\n'));
-  const [first = ''] = (await readFile(log, 'utf8')).split('\n');
-  return (JSON.parse(first) as { pid: number }).pid;
-}
-
-/** One that has ended, and that nobody has waited for yet, is a zombie. */
-async function isRunning(pid: number): Promise<boolean> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
-  return stat !== '' && !/\) Z /.test(stat);
-}
-
-const daemonEnds = (pid: number) => until(`process ${pid} has ended`, async () => !(await isRunning(pid)));
+const mountHere = (place: Place, ...args: string[]) => mountLogged(server.address, place, args);
 
 describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
   test('in the background is live when the command returns, and is ended by umount', () =>
     withPlace(async (place) => {
-      const pid = await mountLogged(place);
+      const pid = await mountHere(place);
       expect(await findMount(place.mountpoint)).toMatchObject({ type: 'fuse.ninefs', source: server.address });
       const name = `file-${pid}`;
       expect(await output(`echo text > ${name} && cat ${name} && rm ${name}`, { cwd: place.mountpoint })).toBe(
@@ -67,12 +32,12 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
       expect(await isRunning(pid)).toBe(true);
       expect(await ninefs(['umount', place.mountpoint])).toMatchObject({ code: 0, stdout: '', stderr: '' });
       expect(await findMount(place.mountpoint)).toBeUndefined();
-      await daemonEnds(pid);
+      await processEnds(pid);
     }));
 
   test('logs what it counts at SIGUSR2, and goes on', () =>
     withPlace(async (place) => {
-      const pid = await mountLogged(place);
+      const pid = await mountHere(place);
       process.kill(pid, 'SIGUSR2');
       const told = async () =>
         (await readFile(place.log, 'utf8'))
@@ -82,12 +47,12 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
       await until('the statistics in the log', async () => (await told()) !== undefined);
       expect(JSON.parse((await told()) ?? '')).toMatchObject({ nodes: 1, handles: 0, users: 1, client: { tags: 0 } });
       expect(await ninefs(['umount', place.mountpoint])).toMatchObject({ code: 0 });
-      await daemonEnds(pid);
+      await processEnds(pid);
     }));
 
   test('keeps no directory busy and has no terminal', () =>
     withPlace(async (place) => {
-      const pid = await mountLogged(place);
+      const pid = await mountHere(place);
       expect(await output(`readlink /proc/${pid}/cwd`)).toBe('/\n');
       expect(await output(`readlink /proc/${pid}/fd/0 /proc/${pid}/fd/1 /proc/${pid}/fd/2`)).toBe(
         '/dev/null\n/dev/null\n/dev/null\n',
@@ -95,7 +60,7 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
       const [, , , , , session] = (await readFile(`/proc/${pid}/stat`, 'latin1')).split(' ');
       expect(Number(session)).toBe(pid);
       await ninefs(['umount', place.mountpoint]);
-      await daemonEnds(pid);
+      await processEnds(pid);
     }));
 
   test('takes a relative mountpoint, and one that is not empty', () =>
@@ -124,10 +89,10 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount', () => {
       await ninefs(['umount', place.mountpoint]);
     }));
 
-  test("as mount(8) asks for it: the helper's way, without the word mount", () =>
+  test('without the word mount, as mount.fuse3 does it, who adds dev and suid for root', () =>
     withPlace(async ({ mountpoint }) => {
-      expect(await ninefs([server.address, mountpoint, '-o', 'rw,nofail,_netdev,dev,suid'])).toMatchObject({ code: 0 });
-      expect((await findMount(mountpoint))?.options).not.toContain('nosuid');
+      expect(await ninefs([server.address, mountpoint, '-o', 'rw,noatime,dev,suid'])).toMatchObject({ code: 0 });
+      expect((await findMount(mountpoint))?.options).toEqual(expect.arrayContaining(['nodev', 'nosuid', 'noatime']));
       await ninefs(['umount', mountpoint]);
     }));
 });
@@ -239,7 +204,7 @@ describe.skipIf(!existsSync('/dev/fuse'))('in the foreground', () => {
 describe.skipIf(!existsSync('/dev/fuse'))('umount', () => {
   test('of a busy mount is refused with its users, and done with -l', () =>
     withPlace(async (place) => {
-      const pid = await mountLogged(place);
+      const pid = await mountHere(place);
       const cli = start(['serve', 'memory:', '--listen', 'tcp!127.0.0.1!0'], { cwd: place.mountpoint });
       try {
         await cli.output(/listening/);
@@ -253,7 +218,7 @@ describe.skipIf(!existsSync('/dev/fuse'))('umount', () => {
       } finally {
         await cli.kill();
       }
-      await daemonEnds(pid); // its last user has left
+      await processEnds(pid); // its last user has left
     }));
 
   test('leaves what is not ours alone', () =>
@@ -275,12 +240,12 @@ describe.skipIf(!existsSync('/dev/fuse'))('umount', () => {
     }));
 });
 
-describe.skipIf(!existsSync('/dev/fuse'))('a mount whose daemon was killed', () => {
+describe.skipIf(!existsSync('/dev/fuse'))('a mount with keepdead whose daemon was killed', () => {
   test('is called stale, with the way to clear it; force clears it', () =>
     withPlace(async (place) => {
-      const pid = await mountLogged(place);
+      const pid = await mountHere(place, '-o', 'keepdead');
       process.kill(pid, 'SIGKILL');
-      await daemonEnds(pid);
+      await processEnds(pid);
       await until('the mount is stale', async () =>
         (await shell(`ls ${place.mountpoint}`)).stderr.includes('endpoint is not connected'),
       );
@@ -297,9 +262,9 @@ describe.skipIf(!existsSync('/dev/fuse'))('a mount whose daemon was killed', () 
 
   test('is cleared by umount', () =>
     withPlace(async (place) => {
-      const pid = await mountLogged(place);
+      const pid = await mountHere(place, '-o', 'keepdead');
       process.kill(pid, 'SIGKILL');
-      await daemonEnds(pid);
+      await processEnds(pid);
       expect(await ninefs(['umount', place.mountpoint])).toMatchObject({ code: 0, stderr: '' });
       expect(await findMount(place.mountpoint)).toBeUndefined();
     }));

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { within } from '../../src/common/deadline.ts';
 import { findMount } from '../../src/fuse/mountinfo.ts';
 import { type Cli, type CliResult, ninefs, ninefsPath, start, startServer } from '../support/cli.ts';
 import { as, inNamespace, OPEN_DEVICE, quote } from '../support/namespace.ts';
@@ -167,6 +168,27 @@ describe.skipIf(!existsSync('/dev/fuse'))('the server', () => {
   );
 });
 
+describe.skipIf(!existsSync('/dev/fuse'))('a signal that kills, while the server does not answer', () => {
+  test.each([
+    ['in the background', []],
+    ['in the foreground', ['-f']],
+  ])('%s: ends the mount with whoever waits for it', (_, flags) =>
+    withMountpoint(async (mountpoint) => {
+      const fake = await mute();
+      const cli = start(['mount', fake.address, mountpoint, '--loglevel', 'error', ...flags]);
+      try {
+        await fake.heard(1);
+        expect(await cli.stop('SIGQUIT')).toMatchObject({ signal: 'SIGQUIT', stderr: '' });
+        // by itself it would give up after 20 seconds
+        await within(fake.left(), 10_000, () => expect.unreachable('somebody is still connected'));
+      } finally {
+        await cli.kill();
+        await fake.close();
+      }
+    }),
+  );
+});
+
 describe.skipIf(!existsSync('/dev/fuse'))('the mountpoint', () => {
   test('is missing', () =>
     withMountpoint(async (mountpoint) => {
@@ -181,6 +203,25 @@ describe.skipIf(!existsSync('/dev/fuse'))('the mountpoint', () => {
       expectRefusal(await ninefs(['mount', server.address, file]), /mountpoint .*file is not a directory/);
       expectRefusal(await ninefs(['mount', server.address, join(file, 'x')]), /mountpoint .* is not a directory/);
     }));
+
+  test.each([
+    ['in the background', []],
+    ['in the foreground', ['-f']],
+  ])('is mounted by a process that does not answer, %s: nobody waits for it', (_, flags) =>
+    withMountpoint(async (mountpoint) => {
+      const cli = start(['mount', server.address, mountpoint, '-f', '-o', 'keepdead']);
+      try {
+        await cli.output(/^mounted /);
+        cli.process.kill('SIGSTOP');
+        const result = await ninefs(['mount', server.address, mountpoint, ...flags, '--loglevel', 'silent']);
+        expectRefusal(result, /what is mounted on .* does not answer: detach it with "ninefs umount -l /);
+        expect(await ninefs(['umount', '-l', mountpoint])).toMatchObject({ code: 0, stderr: '' });
+        expect(await findMount(mountpoint)).toBeUndefined();
+      } finally {
+        await cli.kill();
+      }
+    }),
+  );
 
   test('is mounted by us already', () =>
     withMountpoint(async (mountpoint) => {

@@ -17,7 +17,7 @@ const OTHER = 1;
 let server: Cli & { address: string };
 
 beforeAll(async () => {
-  server = await startServer('memory:');
+  server = await startServer('memory:', ['--listen', 'tcp!127.0.0.1!0', '--users=trust']);
 });
 afterAll(() => server.kill());
 
@@ -79,6 +79,22 @@ describe.skipIf(!able)('an ordinary user', () => {
     expect(stderr).toBe('');
     expect(stdout).toContain('entered\n');
     expect(code).toBe(0);
+  });
+
+  test('and then a server that tells its clients lets each of the others in only if that user may be them', async () => {
+    const peer = await startServer('memory:');
+    try {
+      const { stdout } = await asUser(() => [
+        'echo user_allow_other > /media/fuse.conf; mount --bind /media/fuse.conf /etc/fuse.conf',
+        `ninefs mount ${quote(peer.address)} $mnt -o allow_other`,
+        `${as(USER)} ls $mnt && echo entered`,
+        `${as(OTHER)} ls $mnt 2>&1 || echo status $?`,
+        'ninefs umount $mnt',
+      ]);
+      expect(stdout).toMatch(/^entered\n[^\n]*Operation not permitted\nstatus 2\n$/);
+    } finally {
+      await peer.kill();
+    }
   });
 
   test("is told who may unmount: not another's mount", async () => {

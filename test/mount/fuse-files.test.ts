@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMount } from '../../src/fuse/mountinfo.ts';
 import { fopen } from '../../src/wire/fuse/constants.ts';
+import { forgetNames } from '../support/forget.ts';
 import { connection } from '../support/fuseconnection.ts';
 import { fusectl } from '../support/fusectl.ts';
 import { type ToyMount, toyMount, until, whyNoMounts } from '../support/toymount.ts';
@@ -163,8 +164,7 @@ describe.skipIf(whyNoMounts() !== undefined).each(modes)('a mount that $name', (
   test('every lookup is forgotten, every file closed, nothing waits', async () => {
     const report = await until(
       async () => {
-        // the kernel spares what was used since it was last asked to forget
-        await run('sh', ['-c', 'echo 2 > /proc/sys/vm/drop_caches']);
+        await forgetNames(toy.mountpoint);
         return toy.report();
       },
       ({ owed, openFiles }) => owed === 0 && openFiles === 0,

@@ -12,7 +12,7 @@ import { direntSize } from '../../src/wire/p9/types.ts';
 import { python } from '../support/posix.ts';
 import { type TapOptions, type Tapped, tapped } from '../support/wiretap.ts';
 
-const ROOT: User = { uid: 0, gid: 0, groups: [0], uname: 'root' };
+const ROOT: User = { uid: 0, gid: 0, groups: [0], uname: 'root', newGroup: 'any' };
 const NO_DEVICE = { major: 0, minor: 0 };
 const able = existsSync('/dev/fuse') && process.getuid?.() === 0;
 

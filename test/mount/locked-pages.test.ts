@@ -23,7 +23,7 @@ import { until } from '../support/until.ts';
 
 const SIZE = 1024 * 1024;
 const FAR = SIZE / 2;
-const ROOT: User = { uid: 0, gid: 0, groups: [0], uname: 'root' };
+const ROOT: User = { uid: 0, gid: 0, groups: [0], uname: 'root', newGroup: 'any' };
 
 /**
  * Says what byte there is at an offset, or takes a lock on the whole file and is interrupted meanwhile, again and again: ever more

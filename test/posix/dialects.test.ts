@@ -11,7 +11,7 @@ import { Users } from '../../src/server/users.ts';
 import { writeAccounts } from '../support/accounts.ts';
 import { type Exported, exported } from '../support/exported.ts';
 import type { Mounted } from '../support/mounted.ts';
-import { likeLocal, posixSuite } from '../support/posix.ts';
+import { checksFor, likeLocal, posixSuite } from '../support/posix.ts';
 import { workloadSuite } from '../support/workloads.ts';
 
 interface Mode {
@@ -60,7 +60,10 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(modes
     });
     afterAll(() => at.end());
 
-    posixSuite('POSIX', () => live.mountpoint, { exclude: resolve(import.meta.dirname, 'exclude', exclude) });
+    posixSuite('POSIX', () => live.mountpoint, {
+      exclude: resolve(import.meta.dirname, 'exclude', exclude),
+      ...checksFor('auto', { identity: false }),
+    });
     workloadSuite('work', () => ({ dir: live.mountpoint }), { scale: 0.05, except });
 
     it('leaks nothing', () => live.checkLeaks());

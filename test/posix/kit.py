@@ -6,6 +6,7 @@
 
 import errno
 import fcntl
+import inspect
 import os
 import pickle
 import pwd
@@ -29,7 +30,7 @@ def _second_user():
 NOBODY = 65534  # an ordinary user without any privilege
 OTHER = _second_user()  # a second one
 TEAM = 64000  # a group that neither of them is in
-# Two that are in TEAM, always, since a server may know a user's groups from a database of its own (test/support/accounts.ts).
+# Two that are in TEAM, always: a server may know the groups of a user from a database of its own (support/accounts.ts).
 MEMBER = 64001  # has it as a supplementary group
 MATE = 64002  # has it as the primary group
 
@@ -63,6 +64,27 @@ def needs(*kinds):
     return mark
 
 
+def rows(table):
+    """Make a case of every row of a table (name -> row): the function is called with the row, and the name of the case
+    is the function's with the row's behind it. A row says in `about` what it is for, and may have needs of its own."""
+
+    def mark(fn):
+        fn.rows = [_case_of_row(fn, name, row) for name, row in table.items()]
+        return fn
+
+    return mark
+
+
+def _case_of_row(fn, name, row):
+    def case():
+        fn(row)
+
+    case.__name__ = f'{fn.__name__}_{name}'
+    case.__doc__ = f'{inspect.getdoc(fn).removesuffix(".")}: {row.about}.'
+    case.needs = (*getattr(fn, 'needs', ()), *getattr(row, 'needs', ()))
+    return case
+
+
 # ---- expectations
 
 
@@ -70,20 +92,20 @@ def errname(number):
     return errno.errorcode.get(number, str(number))
 
 
-def _shown(value):
+def shown(value):
     text = repr(value)
     return text if len(text) <= 160 else f'{text[:120]}... ({len(text)} characters)'
 
 
 def call_text(fn, args, kw):
-    parts = [_shown(a) for a in args] + [f'{k}={_shown(v)}' for k, v in kw.items()]
+    parts = [shown(a) for a in args] + [f'{k}={shown(v)}' for k, v in kw.items()]
     text = f'{getattr(fn, "__name__", "call")}({", ".join(parts)})'
     return text if len(text) <= 300 else text[:300] + '...)'
 
 
 def equal(what, got, want):
     if got != want:
-        raise Fail(f'{what}: expected {_shown(want)}, got {_shown(got)}')
+        raise Fail(f'{what}: expected {shown(want)}, got {shown(got)}')
 
 
 def same_bytes(what, got, want):
@@ -109,7 +131,7 @@ def raises(want, fn, *args, **kw):
         if error.errno in wants:
             return error.errno
         raise Fail(f'{call_text(fn, args, kw)}: expected {expected}, got {errname(error.errno)}') from None
-    raise Fail(f'{call_text(fn, args, kw)}: expected {expected}, but it succeeded with {_shown(got)}')
+    raise Fail(f'{call_text(fn, args, kw)}: expected {expected}, but it succeeded with {shown(got)}')
 
 
 def mode_of(path, follow=True):

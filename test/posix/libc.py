@@ -13,6 +13,7 @@ UTIME_OMIT = 0x3FFFFFFE
 AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
 AT_REMOVEDIR = 0x200
+AT_SYMLINK_FOLLOW = 0x400
 AT_STATX_FORCE_SYNC = 0x2000
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
@@ -48,6 +49,9 @@ _utimensat = _proto('utimensat', ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ct
 _futimens = _proto('futimens', ctypes.c_int, ctypes.c_int, ctypes.POINTER(Timespec))
 _renameat2 = _proto(
     'renameat2', ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
+)
+_linkat = _proto(
+    'linkat', ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int
 )
 _unlinkat = _proto('unlinkat', ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
 _getdents = _proto('getdents64', ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
@@ -101,6 +105,12 @@ def futimens(fd, atime, mtime):
 
 def renameat2(old, new, flags):
     _ok(_renameat2(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), flags), old)
+
+
+def link_descriptor(fd, new):
+    """Give what a descriptor means one more name (os.link does not follow /proc/self/fd/N)."""
+    old = f'/proc/self/fd/{fd}'
+    _ok(_linkat(AT_FDCWD, old.encode(), AT_FDCWD, os.fsencode(new), AT_SYMLINK_FOLLOW), new)
 
 
 def unlinkat(path, flags=0, dirfd=AT_FDCWD):

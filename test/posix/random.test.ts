@@ -1,6 +1,7 @@
 // Random work, checked against models: on a plain directory first, where it must pass, then on mounts of the embedded
 // server in every cache mode, by one mount and by two of one server, and on those of diod. NINEFS_SEEDS is how many
-// seeds; they count from NINEFS_SEED (1), so that a run can be had again. See scripts/soak-random.
+// seeds; they count from NINEFS_SEED (1), so that a run can be had again. NINEFS_OPS is how many operations four
+// processes do on a tree. See scripts/soak-random.
 
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -21,15 +22,28 @@ const first = Number(process.env['NINEFS_SEED'] ?? '1');
 const full = process.env['NINEFS_SEEDS'] !== undefined;
 const seeds = Array.from({ length: Number(process.env['NINEFS_SEEDS'] ?? '1') }, (_, i) => first + i);
 const caches: CacheMode[] = ['auto', 'none', 'loose'];
-/** A bound on what hangs: one takes some seconds. */
-const PATIENCE = 300_000;
-vi.setConfig({ testTimeout: 3 * PATIENCE + 10_000 });
 const exercisers = join(import.meta.dirname, 'exercisers');
 
+/** What one process of each does when all of it is done. */
+const OPS = { files: 20_000, trees: 2000, exchange: 5000 };
+type Kind = keyof typeof OPS;
+
+const TREE_PROCESSES = 4;
+const onTrees = process.env['NINEFS_OPS'];
+
+/** For each process. */
+function operations(kind: Kind): number {
+  if (kind === 'trees' && onTrees !== undefined) return Math.ceil(Number(onTrees) / TREE_PROCESSES);
+  return OPS[kind] / (full ? 1 : 5);
+}
+
+/** A bound on what hangs: one takes some seconds, an operation some milliseconds. */
+const PATIENCE = 300_000 + Number(onTrees ?? 0) * 20;
+vi.setConfig({ testTimeout: 3 * PATIENCE + 10_000 });
+
 /** Fails with what the exerciser says: the seed, the operation and those before it. */
-async function exercise(kind: 'files' | 'trees' | 'exchange', args: readonly string[]): Promise<void> {
-  const ops = { files: 20_000, trees: 2000, exchange: 5000 }[kind] / (full ? 1 : 5);
-  const command = [python, join(exercisers, `${kind}.py`), ...args, '--ops', `${ops}`];
+async function exercise(kind: Kind, args: readonly string[]): Promise<void> {
+  const command = [python, join(exercisers, `${kind}.py`), ...args, '--ops', `${operations(kind)}`];
   await output(`exec ${command.join(' ')}`, { timeout: PATIENCE });
 }
 

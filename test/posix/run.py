@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 # Runs the cases of test/posix/cases on a directory: one behaviour of a POSIX file system each.
-#   run.py DIR [--json] [--only NAME,...] [--exclude-file FILE] [--require KIND,...] [--timeout SECONDS] [--jobs N]
+#   run.py DIR [--json] [--only NAME,...] [--exclude-file FILE]... [--require KIND,...] [--timeout SECONDS] [--jobs N]
 #   run.py --list [--json]
 # Every case runs in a process of its own whose working directory is a fresh empty one, so a hang, a crash or a
 # changed uid stays with the case. One line a case; exit 1 when one failed, 2 for a usage error.
 #
-# An exclusion file has one case a line, `name  # reason`; both parts are compulsory. An excluded case is run all the
-# same and must fail: when it passes, the exclusion is stale and that is the failure. `-name  # reason` does not run it
-# at all, for what takes the server down with it or is decided by chance. Empty lines and lines of `#` are ignored.
+# An exclusion file has one case a line, or a shell pattern of cases, `name  # reason`; both parts are compulsory. An
+# excluded case is run all the same and must fail: when it passes, the exclusion is stale and that is the failure.
+# `-name  # reason` does not run it at all, for what takes the server down with it or is decided by chance.
+# `~name  # reason` runs it and takes either outcome, for servers of which versions differ. A case that several lines
+# match has the reason of the first, and of several files the first that names it decides: a server's own goes before
+# that of its dialect. Empty lines and lines of `#` are ignored.
 # Must not: import anything outside the standard library and this folder; touch the directory from this process
 # (a file system that hangs may only catch a child).
 
@@ -51,7 +54,8 @@ def load_cases():
             if inspect.isfunction(fn) and fn.__module__ == module.__name__ and not name.startswith('_')
         ]
         for fn in sorted(own, key=lambda f: f.__code__.co_firstlineno):
-            found[f'{module_info.name}.{fn.__name__}'] = fn
+            for case in getattr(fn, 'rows', [fn]):
+                found[f'{module_info.name}.{case.__name__}'] = case
     return found
 
 
@@ -61,7 +65,7 @@ def usage(message):
 
 
 def read_exclusions(path, known):
-    """name -> (reason, whether to run it)"""
+    """name -> (reason, what is expected of it: 'failure', 'nothing' or 'either')"""
     found = {}
     with open(path, encoding='utf-8') as file:
         for number, line in enumerate(file, 1):
@@ -70,15 +74,17 @@ def read_exclusions(path, known):
                 continue
             name, hash_mark, reason = line.partition('#')
             name, reason = name.strip(), reason.strip()
-            run = not name.startswith('-')
-            name = name.removeprefix('-').strip()
+            expected = {'-': 'nothing', '~': 'either'}.get(name[:1], 'failure')
+            name = name.lstrip('-~').strip()
             if not hash_mark or not reason:
                 usage(f'{path}:{number}: {name} is excluded without a reason (name  # reason)')
-            if name not in known:
+            hits = fnmatch.filter(known, name)
+            if not hits:
                 usage(f'{path}:{number}: there is no case named {name}')
-            if name in found:
+            if found.keys() >= set(hits):
                 usage(f'{path}:{number}: {name} is listed twice')
-            found[name] = (reason, run)
+            for hit in hits:
+                found.setdefault(hit, (reason, expected))
     return found
 
 
@@ -345,7 +351,7 @@ class Runner:
 
     def _without_running(self, fn, exclusion):
         """Its result where that is known before."""
-        if exclusion and not exclusion[1]:
+        if exclusion and exclusion[1] == 'nothing':
             return ('excluded', exclusion[0])
         for kind in getattr(fn, 'needs', ()):
             reason = self.missing(kind)
@@ -378,6 +384,8 @@ class Runner:
     def _judged(self, result, exclusion):
         if not exclusion or result[0] == 'skip':
             return result
+        if result[0] == 'ok' and exclusion[1] == 'either':
+            return result
         if result[0] == 'ok':
             return ('fail', f'stale exclusion: it passes, though excluded because "{exclusion[0]}"')
         return ('excluded', exclusion[0])
@@ -389,7 +397,7 @@ def main():
     parser.add_argument('--list', action='store_true', help='print the cases and what they need')
     parser.add_argument('--json', action='store_true', help='one JSON object a line')
     parser.add_argument('--only', metavar='NAME,...', help='names, families or shell patterns')
-    parser.add_argument('--exclude-file', metavar='FILE')
+    parser.add_argument('--exclude-file', metavar='FILE', action='append', default=[])
     parser.add_argument('--require', default='', metavar='KIND,...', help='fail, not skip, when this is missing')
     parser.add_argument('--timeout', type=float, default=30.0, metavar='SECONDS', help='for one case (30)')
     parser.add_argument('--jobs', type=int, default=1, metavar='N', help='cases at a time (1)')
@@ -410,7 +418,9 @@ def main():
         usage(f'--require takes {", ".join(kit.KINDS)}')
     if not args.directory:
         usage('a directory is needed')
-    exclusions = read_exclusions(args.exclude_file, cases) if args.exclude_file else {}
+    exclusions = {}
+    for path in reversed(args.exclude_file):
+        exclusions.update(read_exclusions(path, cases))
 
     runner = Runner(os.path.abspath(args.directory), args.timeout, required)
     status, message = runner.isolated('directory', lambda: None)

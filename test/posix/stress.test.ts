@@ -1,6 +1,7 @@
 // stress-ng's file-system stressors with --verify, dbench, bonnie++ and fio, on `ninefs mount` as a process, with the
 // server another: every program comes to its end and finds what it wrote, nothing is left of it on the mount, in the
-// protocol or in the kernel, and the daemon stays small. A handful of them here, all with NINEFS_STRESS=all (scripts/soak-stress).
+// protocol or in the kernel, and the daemon stays small. A handful of them here, all with NINEFS_STRESS=all
+// (scripts/soak-stress).
 
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -9,8 +10,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CacheMode } from '../../src/bridge/settings.ts';
 import { startServer } from '../support/cli.ts';
 import { missingPrograms, startDiod } from '../support/debian.ts';
+import { type KernelLog, tasksOf, watchKernelLog } from '../support/kernellog.ts';
 import { type MountProcess, mountProcess, peakMemory } from '../support/mountprocess.ts';
-import { output, shell } from '../support/shell.ts';
+import { output } from '../support/shell.ts';
 import { bonnie, dbench, fio, type StressProgram, stressors } from '../support/stress.ts';
 import { makeTempDir, removeTempDir } from '../support/tempdir.ts';
 
@@ -100,14 +102,6 @@ const places: { server: Server; cache: CacheMode; programs: StressProgram[] }[] 
       { server: memory, cache: 'none', programs: few(/--(iomix|mknod)$/) },
     ];
 
-/** What the kernel complained of so far, where we may know: of itself, and of programs here that it could not end. */
-async function complaints(): Promise<string[] | undefined> {
-  const { code, stdout } = await shell('dmesg');
-  if (code !== 0) return undefined;
-  const ours = /WARNING:|BUG:|Oops|fuse.*(error|bad)|task (node|stress-ng|dbench|bonnie|fio).*blocked for more than/i;
-  return stdout.split('\n').filter((line) => ours.test(line));
-}
-
 const able = existsSync('/dev/fuse') && process.getuid?.() === 0;
 describe.skipIf(!able).each(places)('$server.name, cache=$cache', ({ server, cache, programs }) => {
   const missing = server.program === undefined ? null : missingPrograms(server.program);
@@ -118,10 +112,10 @@ describe.skipIf(!able).each(places)('$server.name, cache=$cache', ({ server, cac
   let dir: string;
   let running: Awaited<ReturnType<Server['start']>>;
   let live: MountProcess;
-  let before: string[] | undefined;
+  let log: KernelLog | undefined;
 
   beforeAll(async () => {
-    before = await complaints();
+    log = await watchKernelLog();
     dir = await makeTempDir('stress');
     const exported = join(dir, 'export');
     await mkdir(exported);
@@ -153,7 +147,9 @@ describe.skipIf(!able).each(places)('$server.name, cache=$cache', ({ server, cac
     const served = running.pid === undefined ? '' : `, the server ${Math.round((await peakMemory(running.pid)) / MIB)}`;
     await annotate(`at the most the mount had ${Math.round(daemon / MIB)} MiB${served}`);
     expect(daemon).toBeLessThan(DAEMON);
+    const daemons = [live.pid, ...(running.pid === undefined ? [] : [running.pid])];
+    const ids = new Set((await Promise.all(daemons.map(tasksOf))).flat());
     await live.end();
-    if (before !== undefined) expect((await complaints())?.slice(before.length)).toEqual([]);
+    expect(await log?.complaints({ ids, programs: programs.map(({ program }) => program) })).toEqual(log && []);
   });
 });

@@ -1,5 +1,6 @@
-// Every rule of `ninefs check` can fail: for each there is a server that breaks it, made of the embedded one and of somebody
-// in the middle who changes what it says. The same server without the change passes, which check-rules.test.ts shows.
+// Every rule of `ninefs check` can fail: for each there is a server that breaks it, made of the embedded one and of
+// somebody in the middle who changes what it says. The same server without the change passes, which check-rules.test.ts
+// shows.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +17,9 @@ import { inTheMiddle, type Tampering } from '../support/middle.ts';
 import { Raw9p } from '../support/raw9p.ts';
 import { MSIZE, wrong } from '../support/wrongs.ts';
 
-/** For each rule, what it says of the server that breaks it: that it failed is not enough, it has to be for this reason. */
+/**
+ * For each rule, what it says of the server that breaks it: that it failed is not enough, it has to be for this reason.
+ */
 const corpus = new Map(
   readFileSync(join(import.meta.dirname, '../corpus/check.txt'), 'utf8')
     .split('\n')

@@ -1,8 +1,8 @@
-// What each server does with the rules of `ninefs check`, kept in files: one line for each rule that it does not pass. The
-// README's table is made from them, and the interop tests hold the servers to them.
+// What each server does with the rules of `ninefs check`, kept in files: one line for each rule that it does not pass.
+// The README's table is made from them, and the interop tests hold the servers to them.
 //
-// A line is the rule, the verdict and what the server did. `sometimes` is a verdict of these files only: the server passes
-// or fails, as it comes.
+// A line is the rule, the verdict and what the server did. `sometimes` is a verdict of these files only: the server
+// passes or fails, as it comes.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -124,8 +124,9 @@ export function ninefs(args: readonly string[], options: CliOptions = {}): Promi
 export async function startServer(
   tree: string,
   args: readonly string[] = ['--listen', 'tcp!127.0.0.1!0'],
+  options: CliOptions = {},
 ): Promise<Cli & { address: string }> {
-  const server = new Cli(['serve', tree, ...args]);
+  const server = new Cli(['serve', tree, ...args], options);
   const [, address = ''] = await server.output(/^listening on (.*)\n/m).catch(async (error: unknown) => {
     await server.kill();
     throw error;

@@ -1,6 +1,6 @@
 // Debian's 9P servers for the interop tests: diod and nfs-ganesha, each on a loopback port of its own, serving a
-// directory of this machine. What holds for every server process is in serverprocess.ts. diod is started again when it dies
-// (it aborts on some input). Must not import src/: a server must not look right by our own mistakes.
+// directory of this machine. What holds for every server process is in serverprocess.ts. diod is started again when it
+// dies (it aborts on some input). Must not import src/: a server must not look right by our own mistakes.
 
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';

@@ -64,7 +64,7 @@ export async function exported(label: string, tree: ExportedTree, options: Expor
   const serving = await serve({
     address: LOOPBACK,
     tree: tree === 'memory' ? memoryTree() : hostTree(directory, {}),
-    ...(users && { users }),
+    ...(users && { accounts: users }),
     ...behaviour,
   });
   const mounts: Mounted[] = [];

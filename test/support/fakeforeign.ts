@@ -1,6 +1,6 @@
-// Stand-ins for other people's servers, for tests of how these are started: shell scripts that take the arguments of the
-// programs that they are named after and have `ninefs serve` do the work. Each leaves its arguments and its process id in
-// files beside it. They prove nothing about the servers themselves.
+// Stand-ins for other people's servers, for tests of how these are started: shell scripts that take the arguments of
+// the programs that they are named after and have `ninefs serve` do the work. Each leaves its arguments and its process
+// id in files beside it. They prove nothing about the servers themselves.
 
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -65,8 +65,8 @@ function help(binary: string): Promise<string> {
 }
 
 /**
- * The flags that differ between versions of diod. Until 1.0 it goes into the background unless it is told -f; later ones
- * never do and refuse -f, and some of them refuse to run as root unless they are told as whom all files are used.
+ * The flags that differ between versions of diod. Until 1.0 it goes into the background unless it is told -f; later
+ * ones never do and refuse -f, and some of them refuse to run as root unless they are told as whom all files are used.
  */
 export async function diodFlags(binary: string): Promise<readonly string[]> {
   const usage = await help(binary);

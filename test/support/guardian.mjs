@@ -1,6 +1,6 @@
-// Runs a program in the session of this process and ends the whole session when stdin ends: for programs that go into the
-// background and leave their process group, as plan9port's do. Whoever starts this one starts it as the leader of a session
-// and holds the other end of its stdin, so that nothing outlives that process.
+// Runs a program in the session of this process and ends the whole session when stdin ends: for programs that go into
+// the background and leave their process group, as plan9port's do. Whoever starts this one starts it as the leader of a
+// session and holds the other end of its stdin, so that nothing outlives that process.
 // Must not: signal a process of another session.
 
 import { spawn } from 'node:child_process';

@@ -1,5 +1,6 @@
-// Owns: a TCP port at which every connection gets a process of its own that serves it on stdin and stdout, as inetd(8) does:
-// u9fs serves so. The bytes go through this process, since Node's sockets do not block and such servers expect ones that do.
+// Owns: a TCP port at which every connection gets a process of its own that serves it on stdin and stdout, as inetd(8)
+// does: u9fs serves so. The bytes go through this process, since Node's sockets do not block and such servers expect
+// ones that do.
 // Guarantees: a process ends with its connection, with stop(), and with the test process, however that ends.
 // Must not: import src/.
 

@@ -1,5 +1,5 @@
-// A man in the middle between a probe and a server, in one process: it sees every message of both, and a test says what it
-// changes. What the probe sends goes on byte for byte, decoded or not, unless the test asks for the messages.
+// A man in the middle between a probe and a server, in one process: it sees every message of both, and a test says what
+// it changes. What the probe sends goes on byte for byte, decoded or not, unless the test asks for the messages.
 
 import { memoryPair } from '../../src/transport/memory.ts';
 import type { Transport } from '../../src/transport/transport.ts';

@@ -1,12 +1,13 @@
 // A mount that this process serves, with the check of what must not leak when the work on it is done.
 // The test may look at it from child processes only: this event loop answers them.
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type Mount, type MountStats, mount } from '../../src/bridge/mount.ts';
 import type { GivenSettings } from '../../src/bridge/settings.ts';
 import { findMount } from '../../src/fuse/mountinfo.ts';
+import { forgetNames } from './forget.ts';
 import { type Connection, connection } from './fuseconnection.ts';
 import { fusectl } from './fusectl.ts';
 import { removeTempDir } from './tempdir.ts';
@@ -33,14 +34,18 @@ async function over(stats: () => MountStats | Promise<MountStats>, kernel: Conne
 }
 
 /** The leak check, for whoever can tell what a mount counts. */
-export async function nothingLeft(stats: () => MountStats | Promise<MountStats>, kernel: Connection): Promise<void> {
+export async function nothingLeft(
+  stats: () => MountStats | Promise<MountStats>,
+  kernel: Connection,
+  mountpoint: string,
+): Promise<void> {
   // the kernel's own references to what it has cached; releases and forgets come after it, in their own time
   if (process.getuid?.() === 0) {
     let left = '';
     await until(
       () => `the kernel to forget every file: ${left}`,
       async () => {
-        await writeFile('/proc/sys/vm/drop_caches', '2');
+        await forgetNames(mountpoint);
         await kernel.waiting(); // fails where the mount is gone, whose files the kernel forgets without a word
         const { nodes, handles } = await stats();
         left = `${nodes - 1} files known, ${handles} open`;
@@ -73,7 +78,7 @@ export async function mounted(dir: string, settings: Omit<GivenSettings, 'mountp
   await fusectl();
   const kernel = connection(info.minor);
 
-  const checkLeaks = () => nothingLeft(() => live.stats(), kernel);
+  const checkLeaks = () => nothingLeft(() => live.stats(), kernel, mountpoint);
 
   return {
     mount: live,

@@ -17,6 +17,7 @@ const WARNING = 40;
 export interface MountProcess {
   readonly mountpoint: string;
   readonly daemon: Cli;
+  readonly pid: number;
   checkLeaks(): Promise<void>;
   stats(): Promise<MountStats>;
   /** Bytes resident, at the most so far. */
@@ -57,9 +58,10 @@ export async function mountProcess(dir: string, source: string, options: string)
       await until('the mount to tell its statistics', () => told('statistics').length > before);
       return JSON.parse(told('statistics').at(-1) ?? '') as MountStats;
     };
-    const checkLeaks = () => nothingLeft(stats, kernel);
+    const checkLeaks = () => nothingLeft(stats, kernel, mountpoint);
     return {
       mountpoint,
+      pid,
       checkLeaks,
       stats,
       daemon: cli,

@@ -1,6 +1,7 @@
-// A server whose fids are paths, made of the embedded one and of somebody in the middle: after a rename or a removal a fid
-// means what has its old name now, and nothing where nothing has it. What is asked through such a fid is asked through
-// another one that leads there, which the client must have: so a rule that finds this out keeps one of the other file.
+// A server whose fids are paths, made of the embedded one and of somebody in the middle: after a rename or a removal a
+// fid means what has its old name now, and nothing where nothing has it. What is asked through such a fid is asked
+// through another one that leads there, which the client must have: so a rule that finds this out keeps one of the
+// other file.
 
 import { errno } from '../../src/common/errno.ts';
 import type { Message } from '../../src/wire/p9/messages.ts';

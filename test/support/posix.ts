@@ -11,7 +11,7 @@ import type { CacheMode } from '../../src/bridge/settings.ts';
 
 const runner = resolve(import.meta.dirname, '../posix/run.py');
 
-/** The system's own Python where there is one: what stands first in PATH may be a wrapper that other users cannot run. */
+/** The system's own Python where there is one: the first in PATH may be a wrapper that other users cannot run. */
 export const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 
 /** What a check may need beyond a directory; see KINDS in test/posix/kit.py. */
@@ -32,8 +32,11 @@ export interface PosixCase {
 }
 
 export interface PosixOptions {
-  /** A file of checks that this file system cannot pass, with the reasons; its format is in test/posix/run.py. */
-  exclude?: string;
+  /**
+   * A file of checks that this file system cannot pass, with the reasons; its format is in test/posix/run.py. Of several
+   * the first that names a check decides.
+   */
+  exclude?: string | readonly string[];
   /** Names, families or shell patterns. */
   only?: readonly string[];
   /** What must be there: a check that lacks one of these fails instead of being skipped. */
@@ -51,12 +54,28 @@ export interface PosixOptions {
 /** A mount on which they can do what they can on a local file system: other users come in, and devices are devices. */
 export const likeLocal = { allowOther: true, defaultPermissions: true, nodev: false, nosuid: false } as const;
 
-/** The families whose outcome can depend on what the kernel keeps. */
-const WITH_A_CACHE = ['io', 'idioms', 'mapping', 'listing', 'rename', 'unlink', 'sizes'];
+/** An ordinary user. */
+export const NOBODY = { uid: 65534, gid: 65534 } as const;
 
-/** All checks for the cache mode that people use, or where NINEFS_SCALE=1 asks for all; for the others what they may change. */
-export function checksFor(cache: CacheMode): Pick<PosixOptions, 'only'> {
-  return cache === 'auto' || process.env['NINEFS_SCALE'] === '1' ? {} : { only: WITH_A_CACHE };
+/** The families about descriptors that go on meaning their files and directories. */
+export const IDENTITY = ['identity', 'identity_dirs', 'identity_work'] as const;
+
+/** The families whose outcome can depend on what the kernel keeps, or a mount that keeps what it was told. */
+const WITH_A_CACHE = ['io', 'idioms', 'mapping', 'listing', 'rename', 'unlink', 'sizes', ...IDENTITY];
+
+/**
+ * All checks for the cache mode that people use, or where NINEFS_SCALE=1 asks for all; else a part of them. Those of identity
+ * are two thirds of all, and a mode that another one stands for in this does without them.
+ */
+export function checksFor(cache: CacheMode, { identity = true } = {}): Pick<PosixOptions, 'only'> {
+  if (process.env['NINEFS_SCALE'] === '1') return {};
+  const isIdentity = (family: string) => IDENTITY.some((each) => each === family);
+  if (cache !== 'auto') return { only: WITH_A_CACHE.filter((family) => identity || !isIdentity(family)) };
+  return identity ? {} : { only: families().filter((family) => !isIdentity(family)) };
+}
+
+function families(): string[] {
+  return [...new Set(listPosix().map(({ name }) => name.split('.', 1)[0] ?? name))];
 }
 
 /** A bound on what hangs: on one processor of a busy machine the checks take more than a minute. */
@@ -76,7 +95,7 @@ export function listPosix(only: readonly string[] = []): PosixCase[] {
 export async function runPosix(dir: string, options: PosixOptions = {}): Promise<PosixResult[]> {
   const { exclude, only = [], require = [], user, timeout = WHOLE_RUN, caseTimeout = ONE_CHECK, jobs = JOBS } = options;
   const args = [runner, dir, '--json', '--jobs', String(jobs)];
-  if (exclude !== undefined) args.push('--exclude-file', exclude);
+  for (const file of [exclude ?? []].flat()) args.push('--exclude-file', file);
   if (only.length > 0) args.push('--only', only.join(','));
   if (require.length > 0) args.push('--require', require.join(','));
   args.push('--timeout', String(caseTimeout));
@@ -109,22 +128,31 @@ export async function runPosix(dir: string, options: PosixOptions = {}): Promise
 }
 
 /**
- * One vitest test for every check, with the results gathered once, before the first of them. getDir is called when the
- * hooks of the surrounding suite have run, so it may name a mount that they made.
+ * One vitest test for every check, with the results gathered once, before the first of them. What vitest is told to leave
+ * out (-t) is not run. getDir is called when the hooks of the surrounding suite have run, so it may name a mount that
+ * they made.
  */
 export function posixSuite(title: string, getDir: () => string | Promise<string>, options: PosixOptions = {}): void {
   describe(title, () => {
     const results = new Map<string, PosixResult>();
+    const cases = listPosix(options.only).map(({ name, about }) => ({
+      name,
+      label: `${name}: ${about.split('\n', 1)[0]}`,
+    }));
 
     beforeAll(
-      async () => {
-        for (const result of await runPosix(await getDir(), options)) results.set(result.name, result);
+      // biome-ignore lint/correctness/noEmptyPattern: vitest insists on a pattern of fixtures before the suite
+      async ({}, suite) => {
+        const wanted = new Set(suite.tasks.filter(({ mode }) => mode !== 'skip').map((task) => task.name));
+        const some = cases.filter(({ label }) => wanted.has(label)).map(({ name }) => name);
+        const only = some.length === cases.length ? options : { ...options, only: some };
+        for (const result of await runPosix(await getDir(), only)) results.set(result.name, result);
       },
       (options.timeout ?? WHOLE_RUN) + 20_000,
     );
 
-    for (const { name, about } of listPosix(options.only)) {
-      it(`${name}: ${about.split('\n', 1)[0]}`, ({ skip }) => {
+    for (const { name, label } of cases) {
+      it(label, ({ skip }) => {
         const result = results.get(name);
         if (result === undefined) throw new Error('the runner gave no result for this check');
         if (result.status === 'excluded' || result.status === 'skip') skip(`${result.status}: ${result.message}`);

@@ -68,7 +68,7 @@ export async function serveTree(kind: TreeKind, options: ServedOptions = {}): Pr
 }
 
 /** What this process has open in a directory. */
-function openBelow(directory: string): string[] {
+export function openBelow(directory: string): string[] {
   const open: string[] = [];
   for (const fd of readdirSync('/proc/self/fd')) {
     try {
@@ -88,7 +88,7 @@ export function serveAny(
   const server = new Server({
     tree,
     ...(msize === undefined ? {} : { msize }),
-    ...(users === undefined ? {} : { users }),
+    ...(users === undefined ? {} : { accounts: users }),
     ...behaviour,
   });
   const raws: Raw9p[] = [];

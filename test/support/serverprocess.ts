@@ -1,6 +1,7 @@
 // Owns: a 9P server of other people as a process of the tests: a port or a socket for it, its start, its log, its end.
-// Guarantees: started means that a Tversion was answered; a server ends when it is stopped or when the test process does,
-// however that ends; several may run at once; one that dies by itself may be started again, and the restarts are counted.
+// Guarantees: started means that a Tversion was answered; a server ends when it is stopped or when the test process
+// does, however that ends; several may run at once; one that dies by itself may be started again, and the restarts are
+// counted.
 // Must not: import src/. A server must not look right by our own mistakes.
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -9,6 +10,7 @@ import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { createServer, type Socket, connect as tcpConnect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listensOn } from './listening.ts';
 
 export interface TestServer {
   readonly name: string;
@@ -75,9 +77,9 @@ async function readFrame(socket: Socket): Promise<Buffer> {
 }
 
 /**
- * A port that was free a moment ago, below those that the kernel hands out: it could give one of them to a connection of any
- * test at any time, also while a server that has died is started again. Whoever else takes this one meanwhile makes the
- * start fail, which tries another.
+ * A port that was free a moment ago, below those that the kernel hands out: it could give one of them to a connection
+ * of any test at any time, also while a server that has died is started again. Whoever else takes this one meanwhile
+ * makes the start fail, which tries another.
  */
 async function freePort(): Promise<number> {
   const [first = '32768'] = (await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'latin1')).split(/\s/);
@@ -142,6 +144,12 @@ class Supervised {
 
   get ended(): boolean {
     return this.#state === 'ended';
+  }
+
+  /** Whether it is the one that listens there. */
+  async listensOn(port: number): Promise<boolean> {
+    const { pid } = this.#child;
+    return pid !== undefined && (await listensOn(pid, port));
   }
 
   log(): string {
@@ -211,6 +219,8 @@ export async function startOnPort(plan: Plan): Promise<TestServer> {
     let ready = false;
     try {
       ready = await answering(server, port, asked);
+      // another program may have taken the port meanwhile, and speak 9P
+      ready &&= await server.listensOn(port);
       if (!ready && attempt === 3) throw new Error(`${name} does not start:\n${server.log()}`);
     } finally {
       if (!ready) await stop();

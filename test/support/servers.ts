@@ -9,6 +9,8 @@ export interface FakeServer {
   port: number;
   /** Settles when so many messages have come in; the n-th waits for the answer to the one before it. */
   heard(messages: number): Promise<void>;
+  /** Settles when nobody is connected any more. */
+  left(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -37,6 +39,9 @@ async function listen(onConnection: (socket: Socket) => void): Promise<FakeServe
         if (heard >= messages) tell();
         else listeners.push({ messages, tell });
       }),
+    async left() {
+      await Promise.all([...sockets].map((socket) => once(socket, 'close')));
+    },
     close() {
       for (const socket of sockets) socket.destroy();
       return new Promise((resolve) => server.close(() => resolve()));

@@ -49,7 +49,7 @@ export interface SlowTree extends Tree {
 
 export function slowTree(): SlowTree {
   const inner = memoryTree({ mode: 0o777 });
-  const root: User = { uid: 0, gid: 0, groups: [0], uname: 'root' };
+  const root: User = { uid: 0, gid: 0, groups: [0], uname: 'root', newGroup: 'any' };
   inner.root.create('slow', 2, 0o666, 0, root);
   const waiting: { op: string; resolve: (call: Call) => void }[] = [];
 

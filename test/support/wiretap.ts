@@ -136,7 +136,8 @@ export async function tapped(label: string, options: TapOptions = {}): Promise<T
   const theirs = await peer?.(join(dir, 'export'));
   const address = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
   const tree = () => (typeof given === 'function' ? given(join(dir, 'export')) : given);
-  const serving = theirs === undefined ? await serve({ address, tree: tree(), ...(users && { users }) }) : undefined;
+  const serving =
+    theirs === undefined ? await serve({ address, tree: tree(), ...(users && { accounts: users }) }) : undefined;
   const stop = async () => {
     await serving?.close();
     await theirs?.stop();

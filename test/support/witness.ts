@@ -7,7 +7,7 @@ import { LOCK_EOF, type OpenFile, type Tree, type TreeNode, type User } from '..
 import { GETATTR, OPEN } from '../../src/wire/p9/constants.ts';
 import { Refused } from './raw9p.ts';
 
-const root: User = { uid: 0, gid: 0, groups: [0], uname: 'root' };
+const root: User = { uid: 0, gid: 0, groups: [0], uname: 'root', newGroup: 'any' };
 const signal = new Abort();
 const lend = (size: number) => ({ bytes: Buffer.alloc(size), release() {} });
 

@@ -1,5 +1,6 @@
-// For each rule of `ninefs check` a server that breaks it: what somebody in the middle makes of what the embedded one says.
-// Servers that say they did what they refused, that do what they should hang up on, that answer late, twice or never.
+// For each rule of `ninefs check` a server that breaks it: what somebody in the middle makes of what the embedded one
+// says. Servers that say they did what they refused, that do what they should hang up on, that answer late, twice or
+// never.
 
 import { rules } from '../../src/check/rules.ts';
 import { errno } from '../../src/common/errno.ts';

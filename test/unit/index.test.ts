@@ -25,6 +25,7 @@ test('the public surface is this, and changes on purpose only', () => {
     'memoryTree',
     'mount',
     'parseAddress',
+    'parseUserMap',
     'read',
     'serve',
     'silent',

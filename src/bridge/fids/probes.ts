@@ -4,6 +4,7 @@
 // to what it is; the operation has happened and does not fail whatever is answered.
 
 import type { FileStat } from '../../client/dialects/dialect.ts';
+import type { FidFact, Known } from '../../client/fidfacts.ts';
 import type { Fid } from '../../client/fids.ts';
 import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
@@ -73,20 +74,20 @@ export async function askAfterRename(
   if (node === undefined || fidFacts.sure) return;
   await asking(fs, ctx, async (signal) => {
     if (unopened !== undefined && fidFacts.knows('unopened') === undefined) {
-      settle(fs, 'unopened', await means(fs, unopened, node, signal));
+      settle(fs, 'unopened', isFile(await means(fs, unopened, node, signal)));
     }
-    if (below !== undefined) settle(fs, 'below', await means(fs, below.fid, below.node, signal));
+    if (below !== undefined) settle(fs, 'below', isFile(await means(fs, below.fid, below.node, signal)));
     for (const file of node.opens) await askOpen(fs, file, signal);
   });
 }
 
 async function askOpen(fs: Bridge, file: OpenFile, signal: AbortSignalLike): Promise<void> {
   const { fidFacts } = fs.session;
-  if (file.stream || !isRegular(file.node) || fidFacts.knows('openGetattr') !== undefined) return;
+  if (isSynthetic(file) || !isRegular(file.node) || fidFacts.knows('openGetattr') !== undefined) return;
   const stat = await means(fs, file.fid, file.node, signal);
-  settle(fs, 'openGetattr', stat);
-  if (stat !== undefined) settle(fs, 'openSetattr', stat && (await canSet(fs, file.fid, stat, signal)));
-  settle(fs, 'openIo', await canTransfer(fs, file, signal));
+  settle(fs, 'openGetattr', isFile(stat));
+  settle(fs, 'openSetattr', await canChange(fs, file.fid, stat, signal));
+  if (stat !== 'another') settle(fs, 'openIo', await canTransfer(fs, file, signal));
 }
 
 /** The node has lost its last name, which nothing has now. A true answer is none where the file may have other names. */
@@ -97,8 +98,8 @@ export async function askNameless(fs: Bridge, ctx: RequestContext, { node, unope
   await asking(fs, ctx, async (signal) => {
     const stat = await means(fs, unopened, node, signal);
     // a number that another file has got already would look the same, but for its links
-    const bound = stat && stat.nlink === 0 && (await canSet(fs, unopened, stat, signal));
-    settle(fs, 'bound', stat === false ? false : bound === true ? true : undefined);
+    if (stat === 'nothing') settle(fs, 'bound', false);
+    else if (isStat(stat) && stat.nlink === 0) settle(fs, 'bound', await canSet(fs, unopened, stat, signal));
   });
 }
 
@@ -106,22 +107,29 @@ export async function askNameless(fs: Bridge, ctx: RequestContext, { node, unope
 export async function askOpenNameless(fs: Bridge, ctx: RequestContext, file: OpenFile): Promise<void> {
   const { fidFacts, dialect } = fs.session;
   const { fid, node } = file;
-  if (fidFacts.openNeedsNoName || file.stream || !isRegular(node) || fidFacts.knows('namelessIo') !== undefined) return;
+  if (fidFacts.openNeedsNoName || isSynthetic(file) || !isRegular(node) || fidFacts.knows('namelessIo') !== undefined)
+    return;
   await asking(fs, ctx, async (signal) => {
     const stat = await means(fs, fid, node, signal);
-    settle(fs, 'namelessGetattr', stat);
-    if (stat !== undefined) settle(fs, 'namelessSetattr', stat && (await canSet(fs, fid, stat, signal)));
+    settle(fs, 'namelessGetattr', isFile(stat));
+    settle(fs, 'namelessSetattr', await canChange(fs, fid, stat, signal));
+    if (stat === 'another') return;
     settle(fs, 'namelessFsync', await works(() => dialect.fsync(fid, false, signal)));
     settle(fs, 'namelessIo', await canTransfer(fs, file, signal));
   });
+}
+
+/** As far as is known: even a write of no bytes may mean something to such a file. */
+function isSynthetic({ stream, node }: OpenFile): boolean {
+  return stream && !node.isPlain;
 }
 
 function isRegular({ stat }: Node): boolean {
   return (stat.mode & S_IFMT) === S_IFREG;
 }
 
-function settle(fs: Bridge, fact: Parameters<Bridge['session']['fidFacts']['settle']>[0], answer: unknown): void {
-  if (answer !== undefined) fs.session.fidFacts.settle(fact, answer !== false);
+function settle({ session }: Bridge, fact: FidFact, answer: Known): void {
+  if (answer !== undefined) session.fidFacts.settle(fact, answer);
 }
 
 /** What follows an operation that has happened: what is not answered in time, or by an error that says nothing, stays unknown. */
@@ -137,14 +145,29 @@ async function asking(
   }
 }
 
-/** The file's attributes; false: the fid means nothing, or another file; undefined: that cannot be told. */
-async function means(fs: Bridge, fid: Fid, node: Node, signal: AbortSignalLike): Promise<FileStat | false | undefined> {
+/** What a fid means: its file, whose attributes these are; nothing; another file; or that cannot be told. */
+type Meaning = FileStat | 'nothing' | 'another' | undefined;
+
+async function means(fs: Bridge, fid: Fid, node: Node, signal: AbortSignalLike): Promise<Meaning> {
   try {
     const stat = await fs.session.dialect.stat(fid, signal);
-    return isQid(node, stat.qid) ? stat : false;
+    return isQid(node, stat.qid) ? stat : 'another';
   } catch (error) {
-    return answerOf(error);
+    return answerOf(error) === false ? 'nothing' : undefined;
   }
+}
+
+function isStat(meaning: Meaning): meaning is FileStat {
+  return typeof meaning === 'object';
+}
+
+function isFile(meaning: Meaning): Known {
+  return meaning === undefined ? undefined : isStat(meaning);
+}
+
+/** Whether a change through the fid reaches the file; what means another one is not changed to find out. */
+async function canChange(fs: Bridge, fid: Fid, meaning: Meaning, signal: AbortSignalLike): Promise<Known> {
+  return isStat(meaning) ? canSet(fs, fid, meaning, signal) : isFile(meaning);
 }
 
 /** Whether a change finds the file: the access time is set to what it is. A refusal has found it as well. */

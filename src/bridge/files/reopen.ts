@@ -1,9 +1,8 @@
-// Requests through open files. Where the server's open fids are known to follow their file, the open fid is it. Elsewhere a file that
-// this mount has given another name, or whose directory it has, is walked to and opened again before the next request, and
-// a file that another mount may have renamed is looked at first.
-// Guarantees: nothing is read from or written to another file than the one that was opened, but for the moment between that look
-// and the request; where fids are not known to lose their file a look is at most LOOK_AGAIN old.
-// Streams are the exception: opening a synthetic file again would be another conversation, and nobody renames one.
+// Requests through open files. Where the server's open fids are known to follow their file, the open fid is it.
+// Elsewhere a file that this mount has given another name, or whose directory it has, is walked to and opened again
+// before the next request, and a file that another mount may have renamed is looked at first.
+// Guarantees: nothing is read from or written to another file than the one that was opened, but for the moment between
+// that look and the request; where fids are not known to lose their file a look is at most LOOK_AGAIN old.
 
 import type { Fid } from '../../client/fids.ts';
 import { errno } from '../../common/errno.ts';
@@ -40,13 +39,17 @@ export function through<T>(
   work: (fid: Fid) => T | Promise<T>,
 ): T | Promise<T> {
   const { fidFacts } = fs.session;
-  const follows = fidFacts.openFollows('openIo') && (use === 'io' || fidFacts.openFollows('openGetattr'));
-  if ((follows && file.node.hasName) || fidFacts.knows('bound') || isStream(file)) return work(file.fid);
+  const follows = fidFacts.openFollows('openIo') && fidFacts.openFollows(factOf(file, use));
+  if ((follows && file.node.hasName) || fidFacts.knows('bound')) return work(file.fid);
   return lookedAt(fs, ctx, file, use, work);
 }
 
-function isStream(file: Handle): boolean {
-  return file.kind === 'file' && file.stream;
+/**
+ * The fact by which a request goes. A listing is more than a read: in 9P2000 it has the attributes of every entry, and
+ * servers that read an open directory wherever it is look for its entries by its old path.
+ */
+function factOf(file: Handle, use: 'io' | 'fsync'): 'openIo' | 'openGetattr' {
+  return use === 'io' && file.kind === 'file' ? 'openIo' : 'openGetattr';
 }
 
 async function lookedAt<T>(
@@ -67,7 +70,7 @@ async function keepUp(fs: Bridge, ctx: RequestContext, file: Handle, use: 'io' |
     return;
   }
   if (isElsewhere(fs, file)) return reopen(fs, ctx, file);
-  const losesIt = fidFacts.knows(use === 'io' ? 'openIo' : 'openGetattr') === false;
+  const losesIt = fidFacts.knows(factOf(file, use)) === false;
   if (losesIt || performance.now() - file.checked >= LOOK_AGAIN) await lookAgain(fs, ctx, file);
 }
 
@@ -98,7 +101,10 @@ async function reaches(fs: Bridge, ctx: RequestContext, { fid, node }: Handle): 
   return false;
 }
 
-/** Whether the open fid can be used for a change that only its rights allow: it shows the file, and came by its present name. */
+/**
+ * Whether the open fid can be used for a change that only its rights allow: it shows the file, and came by its present
+ * name.
+ */
 export async function isGood(fs: Bridge, ctx: RequestContext, file: OpenFile): Promise<boolean> {
   if (isElsewhere(fs, file)) await reopen(fs, ctx, file);
   return reaches(fs, ctx, file);
@@ -113,7 +119,8 @@ async function reopen(fs: Bridge, ctx: RequestContext, file: Handle): Promise<vo
     fid = await openAgain(fs, ctx, file, file.flags);
     if (file.kind === 'file' && file.mapped !== undefined) mapped = await openAgain(fs, ctx, file, OPEN.RDWR);
   } catch (error) {
-    // what the fid was opened for goes on where reads and writes are known to follow; elsewhere nothing reaches the file
+    // what the fid was opened for goes on where reads and writes are known to follow; elsewhere nothing reaches the
+    // file
     if (error instanceof ErrnoError && !(error instanceof CancelledError) && fidFacts.openFollows('openIo')) return;
     throw isGone(error) ? lost() : error;
   }

@@ -15,7 +15,6 @@ import { changedStat, inoOf } from '../attributes/attrs.ts';
 import type { OpenFile } from '../files/handles.ts';
 import { Pages } from '../files/pages.ts';
 import type { NodeLocks } from '../locks/nodelocks.ts';
-import type { DefaultAcl } from '../owners/acls.ts';
 
 export const ROOT = ROOT_ID as NodeId;
 
@@ -58,36 +57,57 @@ const NEXT: Readonly<Record<Life['kind'], readonly Life['kind'][]>> = {
 const NAMED: Life = { kind: 'named' };
 const none: ReadonlyMap<string, Node> = new Map();
 
+/** Whether a directory has a default ACL (owners/acls.ts). */
+export interface DefaultAcl {
+  is: boolean;
+  /** performance.now() up to which this is believed. */
+  until: number;
+}
+
+/** What few nodes of many have. */
+interface More {
+  /** Shown as st_ino in the place of qid.path, where several files have the same. */
+  ino?: bigint;
+  /** Known children by name. */
+  names?: Map<string, Node> | undefined;
+  opens?: Set<OpenFile> | undefined;
+  pages?: Pages;
+  pagesOf?: FileStat | undefined;
+  plain?: boolean;
+  incapableUntil?: number;
+  defaultAcl?: DefaultAcl | undefined;
+  locks?: NodeLocks | undefined;
+}
+
+const nothing: Readonly<More> = {};
+
 export class Node {
   readonly id: NodeId;
-  /** Shown as st_ino in the place of qid.path, where several files have the same. */
-  readonly #ownIno: bigint | undefined;
   #stat: FileStat;
   #life: Life = NAMED;
   /** The server counts links; some do not, and show none at any time. */
   readonly #countsLinks: boolean;
   /** The place that was seen last; undefined for the root and for a file without a known name. */
   place: Place | undefined;
-  #names: Map<string, Node> | undefined;
-  #opens: Set<OpenFile> | undefined;
   nlookup = 0;
-  /** The file as it was when the kernel's pages of it were last known to be right. */
-  pagesOf: FileStat | undefined;
-  /** Was made here, or has shown a length: no synthetic file, which shows none and has content all the same. */
-  plain = false;
-  /** performance.now() until which it is known to have no security.capability. */
-  incapableUntil = 0;
-  /** Of a directory, with posixacl. */
-  defaultAcl: DefaultAcl | undefined;
-  /** The record locks on it, while it is open and somebody has asked for one. */
-  locks: NodeLocks | undefined;
-  #pages: Pages | undefined;
+  #more: More | undefined;
 
   constructor(id: NodeId, stat: FileStat, ownIno?: bigint) {
     this.id = id;
-    this.#ownIno = ownIno;
     this.#stat = stat;
     this.#countsLinks = stat.nlink > 0;
+    if (ownIno !== undefined) this.#own.ino = ownIno;
+  }
+
+  /** To be read. */
+  get #kept(): Readonly<More> {
+    return this.#more ?? nothing;
+  }
+
+  /** To be written. */
+  get #own(): More {
+    this.#more ??= {};
+    return this.#more;
   }
 
   /** As last seen, and as this mount has changed it since. */
@@ -96,7 +116,7 @@ export class Node {
   }
 
   get ino(): bigint {
-    return this.#ownIno ?? inoOf(this.#stat.qid);
+    return this.#kept.ino ?? inoOf(this.#stat.qid);
   }
 
   get life(): Life {
@@ -149,44 +169,93 @@ export class Node {
     this.#stat = changedStat(this.#stat, change);
   }
 
-  /** The kernel's. Few nodes of many have ever had any. */
+  /** The kernel's. */
   get pages(): Pages {
-    this.#pages ??= new Pages();
-    return this.#pages;
+    this.#own.pages ??= new Pages();
+    return this.#own.pages;
+  }
+
+  /** The file as it was when the kernel's pages of it were last known to be right. */
+  get pagesOf(): FileStat | undefined {
+    return this.#kept.pagesOf;
+  }
+
+  set pagesOf(stat: FileStat | undefined) {
+    this.#own.pagesOf = stat;
+  }
+
+  /** Was made here, or has shown a length: no synthetic file, which shows none and has content all the same. */
+  get isPlain(): boolean {
+    return this.#kept.plain === true;
+  }
+
+  setPlain(): void {
+    if (!this.isPlain) this.#own.plain = true;
+  }
+
+  /** performance.now() until which it is known to have no security.capability. */
+  get incapableUntil(): number {
+    return this.#kept.incapableUntil ?? 0;
+  }
+
+  set incapableUntil(time: number) {
+    this.#own.incapableUntil = time;
+  }
+
+  /** Of a directory, with posixacl. */
+  get defaultAcl(): DefaultAcl | undefined {
+    return this.#kept.defaultAcl;
+  }
+
+  set defaultAcl(acl: DefaultAcl | undefined) {
+    if (acl !== this.defaultAcl) this.#own.defaultAcl = acl;
+  }
+
+  /** The record locks on it, while it is open and somebody has asked for one. */
+  get locks(): NodeLocks | undefined {
+    return this.#kept.locks;
+  }
+
+  set locks(locks: NodeLocks | undefined) {
+    this.#own.locks = locks;
   }
 
   /** Known children by name. */
   get names(): ReadonlyMap<string, Node> {
-    return this.#names ?? none;
+    return this.#kept.names ?? none;
   }
 
   setChild(name: string, child: Node): void {
-    this.#names ??= new Map();
-    this.#names.set(name, child);
+    const own = this.#own;
+    own.names ??= new Map();
+    own.names.set(name, child);
   }
 
   dropChild(name: string): void {
-    this.#names?.delete(name);
-    if (this.#names?.size === 0) this.#names = undefined;
+    const { names } = this.#kept;
+    names?.delete(name);
+    if (names?.size === 0) this.#own.names = undefined;
   }
 
   /** Its open files, the oldest first. */
   get opens(): Iterable<OpenFile> {
-    return this.#opens ?? [];
+    return this.#kept.opens ?? [];
   }
 
   get isOpen(): boolean {
-    return this.#opens !== undefined;
+    return this.#kept.opens !== undefined;
   }
 
   opened(file: OpenFile): void {
-    this.#opens ??= new Set();
-    this.#opens.add(file);
+    const own = this.#own;
+    own.opens ??= new Set();
+    own.opens.add(file);
   }
 
   closed(file: OpenFile): void {
-    this.#opens?.delete(file);
-    if (this.#opens?.size === 0) this.#opens = undefined;
+    const { opens } = this.#kept;
+    opens?.delete(file);
+    if (opens?.size === 0) this.#own.opens = undefined;
   }
 }
 

@@ -12,6 +12,7 @@ import { ErrnoError } from '../../common/errors.ts';
 import type { Qid } from '../../wire/p9/types.ts';
 import { inoOf } from '../attributes/attrs.ts';
 import type { FidCache } from '../fids/cache.ts';
+import { Heap } from './heap.ts';
 import { Inos } from './inos.ts';
 import { isDir, Node, type Place, placesOf, ROOT, routeOf } from './node.ts';
 import { alike, linked } from './sameness.ts';
@@ -27,6 +28,7 @@ export class Nodes {
   readonly #byId = new Map<number, Node>();
   readonly #byPath = new Twins();
   readonly #inos = new Inos();
+  readonly #heap = new Heap();
   readonly #fids: FidCache;
   readonly root: Node;
   #nextId = 2;
@@ -136,11 +138,13 @@ export class Nodes {
   #index(node: Node): void {
     this.#byId.set(node.id, node);
     this.#byPath.add(node);
+    this.#heap.grew(this.#byId.size);
   }
 
   #unindex(node: Node): void {
     this.#byId.delete(node.id);
     this.#byPath.delete(node);
+    this.#heap.shrank(this.#byId.size);
   }
 
   #place(node: Node, parent: Node, name: string): void {

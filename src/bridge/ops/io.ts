@@ -23,7 +23,7 @@ import { unlockAll } from './lock.ts';
 export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlush' | 'fsync'> {
   async function measure(ctx: RequestContext, file: OpenFile): Promise<void> {
     const { size } = await freshStat(fs, ctx, file.node, file);
-    file.node.plain ||= size > 0;
+    if (size > 0) file.node.setPlain();
   }
 
   async function writeTo(
@@ -77,7 +77,7 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
       if (!stream) return fs.policy.mode === 'auto' ? intoPages(node, offset, size, ask) : ask();
       // What was empty when it was opened may have been written since, and a file with a length is no stream. But what was
       // written to may also be a question, and what is read the answer to it: the server says which, by the length.
-      return node.plain || node.stat.size === 0 ? ask() : measure(ctx, file).then(ask);
+      return node.isPlain || node.stat.size === 0 ? ask() : measure(ctx, file).then(ask);
     },
 
     write(ctx, _nodeid, fh, offset, data, flags) {

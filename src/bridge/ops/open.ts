@@ -71,8 +71,8 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
     const [fid, stat] = await walkAndLook(fs, ctx, node);
     try {
       if (killSuidGid) await clearPrivileges(fs, ctx, node, (work) => forChange(fs, ctx, node, undefined, work));
-      node.plain ||= stat !== undefined && stat.size > 0;
-      const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false, node.plain);
+      if (stat !== undefined && stat.size > 0) node.setPlain();
+      const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false, node.isPlain);
       await openFid(fid, flags, plan, ctx);
       if (!isQid(node, fid.qid)) throw new ErrnoError(errno.ESTALE, 'another file was opened by its name');
       if ((flags & OPEN.TRUNC) !== 0) node.truncated(0);
@@ -118,7 +118,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
           counted(fs, node, () => finish(fs, ctx, work));
         if (killSuidGid) await finished((rest) => clearPrivileges(fs, rest, node, (work) => work(fid)));
         node.pagesOf = node.stat;
-        node.plain = true;
+        node.setPlain();
         const entry = entryOf(fs, node);
         const handle = await finished((rest) => keep(rest, fid, node, plan));
         return { entry, fh: fs.handles.add(handle), flags: plan.kernelFlags };

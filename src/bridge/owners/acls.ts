@@ -13,12 +13,6 @@ import type { Node } from '../nodes/node.ts';
 export const ACCESS_ACL = 'system.posix_acl_access';
 export const DEFAULT_ACL = 'system.posix_acl_default';
 
-export interface DefaultAcl {
-  is: boolean;
-  /** performance.now() up to which this is believed. */
-  until: number;
-}
-
 async function hasDefaultAcl(fs: Bridge, ctx: RequestContext, dir: Node): Promise<boolean> {
   const known = dir.defaultAcl;
   if (known !== undefined && performance.now() < known.until) return known.is;

@@ -35,7 +35,8 @@ type Said = Pick<MountSettings, 'idmap' | 'uidfile' | 'gidfile' | 'nomap' | 'uid
 
 const S_IWGRP_OR_OTH = 0o022;
 
-function readTrusted(path: string, owner: number): string {
+/** The text of a file that decides who is who. Throws ConfigError when it could be somebody else's than `owner`'s or root's. */
+export function readTrusted(path: string, owner: number): string {
   let file: number;
   try {
     file = openSync(path, 'r');

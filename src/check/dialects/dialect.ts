@@ -1,13 +1,16 @@
 // Owns: the steps that rules and the runner take in every dialect, each dialect with messages of its own.
-// Guarantees: a step that returns Tried or Look has sent its message and says what the server answered; every other step
-// has to work, and throws Unprepared when it does not.
+// Guarantees: a step that returns Tried or Look has sent its message and says what the server answered; every other
+// step has to work, and throws Unprepared when it does not.
 // Must not: judge an answer. That is the work of the rules.
 
 import type { Qid } from '../../wire/p9/types.ts';
 import type { Answer } from '../answers.ts';
 import type { Probe } from '../probe.ts';
 
-/** Which family of messages a rule is about: those of 9P2000.L, or those of 9P2000.u and 9P2000, which are the same ones. */
+/**
+ * Which family of messages a rule is about: those of 9P2000.L, or those of 9P2000.u and 9P2000, which are the same
+ * ones.
+ */
 export type DialectName = 'dotl' | 'plan9';
 
 /** A message that the server may refuse. */

@@ -1,7 +1,7 @@
-// Owns: telling which of two files a fid means. One file had fids when its name was given to another, or was removed; then
-// a message is sent through such a fid, and both files are looked at.
-// Guarantees: the files differ in qid, size and contents, so that it does not matter that a server gives the number of a
-// removed file to the next one; a file that was changed by mistake is reported also where the message was refused.
+// Owns: telling which of two files a fid means. One file had fids when its name was given to another, or was removed;
+// then a message is sent through such a fid, and both files are looked at.
+// Guarantees: the files differ in qid, size and contents, so that it does not matter that a server gives the number of
+// a removed file to the next one; a file that was changed by mistake is reported also where the message was refused.
 
 import { type Answer, show } from '../answers.ts';
 import type { Change, Dialect, Look, Seen } from '../dialects/dialect.ts';

@@ -1,4 +1,5 @@
-// Tlopen and Tlcreate: a fid is opened once, permission and mode are settled there, and names that cannot be made are refused.
+// Tlopen and Tlcreate: a fid is opened once, permission and mode are settled there, and names that cannot be made are
+// refused.
 
 import { errno } from '../../common/errno.ts';
 import { OPEN } from '../../wire/p9/constants.ts';

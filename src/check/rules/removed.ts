@@ -1,5 +1,5 @@
-// Owns: what fids of a removed file reach when another file has got its name. Whether they go on working is the server's
-// choice in 9P2000 (remove(9P)); what they may never do is become fids of the other file.
+// Owns: what fids of a removed file reach when another file has got its name. Whether they go on working is the
+// server's choice in 9P2000 (remove(9P)); what they may never do is become fids of the other file.
 
 import { isError } from '../answers.ts';
 import type { DialectName, Seen } from '../dialects/dialect.ts';

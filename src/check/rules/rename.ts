@@ -1,5 +1,5 @@
-// Owns: the rules about Trename, Trenameat and a Twstat of the name: what has which name afterwards, and what is refused.
-// What fids are afterwards is asked in renaming.ts.
+// Owns: the rules about Trename, Trenameat and a Twstat of the name: what has which name afterwards, and what is
+// refused. What fids are afterwards is asked in renaming.ts.
 
 import { errno } from '../../common/errno.ts';
 import { ecodeOf, isError } from '../answers.ts';

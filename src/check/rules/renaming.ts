@@ -1,8 +1,8 @@
-// Owns: what fids are after a rename. A fid names a file (intro(9P)), so it goes on naming that file under its new name,
-// also when another file gets the old one. Where fids are paths it does not, and a client that believes in fids changes
-// the wrong file. Each question is asked about each message that renames.
-// Guarantees: a message that the server does not have makes a rule not apply; a rename that is refused makes it unclear,
-// since other rules say whether files can be renamed.
+// Owns: what fids are after a rename. A fid names a file (intro(9P)), so it goes on naming that file under its new
+// name, also when another file gets the old one. Where fids are paths it does not, and a client that believes in fids
+// changes the wrong file. Each question is asked about each message that renames.
+// Guarantees: a message that the server does not have makes a rule not apply; a rename that is refused makes it
+// unclear, since other rules say whether files can be renamed.
 
 import { notApplicable, type Rule, rulesOf, unclear } from '../rule.ts';
 import { isMissing } from '../steps.ts';

@@ -1,5 +1,6 @@
-// Owns: the rules about Tunlinkat, and about fids of a file whose last name is gone: what they still do in 9P2000.L, whose
-// clients expect of an open file what Linux does, and that in no dialect they reach the file that gets the name next.
+// Owns: the rules about Tunlinkat, and about fids of a file whose last name is gone: what they still do in 9P2000.L,
+// whose clients expect of an open file what Linux does, and that in no dialect they reach the file that gets the name
+// next.
 
 import { errno } from '../../common/errno.ts';
 import { AT_REMOVEDIR } from '../../wire/p9/constants.ts';

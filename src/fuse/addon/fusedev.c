@@ -11,51 +11,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <node_api.h>
 #include <uv.h>
+
+#include "addon.h"
 
 #ifndef IOV_MAX
 #define IOV_MAX 1024
 #endif
-
-#define CHECK(env, call)                                                                                               \
-  do {                                                                                                                 \
-    if ((call) != napi_ok) {                                                                                           \
-      fail(env, #call);                                                                                                \
-      return NULL;                                                                                                     \
-    }                                                                                                                  \
-  } while (0)
-
-/* Wrong arguments are our own mistake: a TypeError, unless an exception is on its way already. */
-static void fail(napi_env env, const char *what) {
-  bool pending = false;
-  napi_is_exception_pending(env, &pending);
-  if (!pending) napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", what);
-}
-
-static napi_value number(napi_env env, int64_t value) {
-  napi_value result;
-  CHECK(env, napi_create_int64(env, value, &result));
-  return result;
-}
-
-static bool arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
-  size_t given = count;
-  if (napi_get_cb_info(env, info, &given, values, NULL, NULL) != napi_ok || given < count) {
-    fail(env, "too few arguments");
-    return false;
-  }
-  return true;
-}
 
 /* ---- poll ------------------------------------------------------------------------------------------------------ */
 
@@ -316,26 +284,6 @@ static void mounting_done(napi_env env, napi_status status, void *data) {
   mounting_free(m);
 }
 
-static char *text_of(napi_env env, napi_value value) {
-  size_t length;
-  if (napi_get_value_string_utf8(env, value, NULL, 0, &length) != napi_ok) {
-    fail(env, "not a string");
-    return NULL;
-  }
-  char *text = malloc(length + 1);
-  if (text == NULL || napi_get_value_string_utf8(env, value, text, length + 1, &length) != napi_ok) {
-    fail(env, "not a string");
-    free(text);
-    return NULL;
-  }
-  if (strlen(text) != length) {
-    fail(env, "a string with NUL");
-    free(text);
-    return NULL;
-  }
-  return text;
-}
-
 static napi_value mounting_start(napi_env env, mounting *m) {
   napi_value promise, name;
   if (napi_create_string_utf8(env, "ninefs:mount", NAPI_AUTO_LENGTH, &name) != napi_ok ||
@@ -433,5 +381,5 @@ NAPI_MODULE_INIT() {
       {"receiveFd", NULL, receive_fd, NULL, NULL, NULL, napi_enumerable, NULL},
   };
   CHECK(env, napi_define_properties(env, exports, sizeof methods / sizeof *methods, methods));
-  return exports;
+  return define_process(env, exports);
 }

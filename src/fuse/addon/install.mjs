@@ -3,7 +3,7 @@
 // Node; says in one line what is missing when it cannot build.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,7 +21,8 @@ const addons = [
 function dropOldBuild({ folder, name }) {
   const built = join(folder, 'build', 'Release', `${name}.node`);
   if (!existsSync(built)) return;
-  const newest = Math.max(...[`${name}.c`, 'binding.gyp'].map((file) => statSync(join(folder, file)).mtimeMs));
+  const sources = readdirSync(folder).filter((file) => /\.(c|h|gyp)$/.test(file));
+  const newest = Math.max(...sources.map((file) => statSync(join(folder, file)).mtimeMs));
   if (statSync(built).mtimeMs < newest) rmSync(join(folder, 'build'), { recursive: true, force: true });
 }
 

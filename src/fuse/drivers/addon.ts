@@ -28,6 +28,19 @@ export interface Addon {
   socketpair(): [ours: number, theirs: number] | number;
   /** The passed descriptor, close-on-exec; -EAGAIN when none has come, -ECONNRESET when none will. */
   receiveFd(socket: number): number;
+  /** Programs that this process starts get none of the descriptors from `first` on but what they are given. */
+  closeOnExec(first: number): number;
+  /** This process becomes the program, with descriptors 0, 1 and 2 only; returns only when it cannot. */
+  execute(file: string, args: readonly string[], env: readonly string[]): number;
+  /**
+   * A descriptor with a byte for each signal from then on that kills and that Node cannot listen to: its number. Faults of
+   * this process end it as ever. There is one descriptor for all calls, and it stays open.
+   */
+  catchSignals(): number;
+  /** Ends this process as a signal does that has no handler. */
+  dieBy(signal: number): void;
+  /** Ends this process without waiting for the threads of libuv's pool. */
+  exit(code: number): void;
 }
 
 /** The most pieces of one writev, one being taken by the header (IOV_MAX). */

@@ -1,6 +1,7 @@
 // The Linux driver: mounts /dev/fuse and serves it, from the checks before to the drain after.
 // Guarantees: resolves only when the kernel's INIT has been answered; when it rejects, nothing stays mounted.
 
+import { closeSync } from 'node:fs';
 import { within } from '../../common/deadline.ts';
 import { ConfigError } from '../../common/errors.ts';
 import { silent } from '../../common/log.ts';
@@ -34,21 +35,45 @@ export interface Served {
   unmount(options?: UnmountOptions): Promise<SessionEnd>;
 }
 
-export async function serveDevice({ mount, ...options }: ServeOptions): Promise<Served> {
-  const logger = options.logger ?? silent;
-  const { fd, mountpoint, connection } = await mountDevice({ logger, ...mount });
-  const session = new FuseSession({ ...options, fd });
-  session.start();
-  let negotiated: Negotiated;
+/** Serves a device from INIT on. When it rejects, the device is closed. */
+async function begin(options: SessionOptions): Promise<{ session: FuseSession; negotiated: Negotiated }> {
+  let session: FuseSession;
   try {
-    negotiated = await within(session.ready, INIT_MS, () => {
+    session = new FuseSession(options);
+  } catch (error) {
+    closeSync(options.fd);
+    throw error;
+  }
+  try {
+    session.start();
+    const negotiated = await within(session.ready, INIT_MS, () => {
       throw new ConfigError('the kernel did not begin to use the mount', 1);
     });
+    return { session, negotiated };
   } catch (error) {
-    await unmount(mountpoint, { lazy: true }).catch((cause: unknown) => logger.warn({ err: cause }, 'cannot unmount'));
     await session.stop();
     throw error;
   }
+}
+
+export async function serveDevice({ mount, ...options }: ServeOptions): Promise<Served> {
+  const logger = options.logger ?? silent;
+  const { fd, mountpoint, connection, table } = await mountDevice({ logger, ...mount });
+  const isOurs = async () => (await findMount(mountpoint, table.read))?.minor === connection;
+  const detach = async (lazy: boolean) => unmount(mountpoint, { lazy, read: table.read });
+  let began: Awaited<ReturnType<typeof begin>>;
+  try {
+    began = await begin({ ...options, fd });
+  } catch (error) {
+    // its connection has ended, so unmounting waits for nobody
+    await (async () => (await isOurs()) && (await detach(true)))().catch((cause: unknown) =>
+      logger.warn({ err: cause }, 'cannot unmount'),
+    );
+    await table.close();
+    throw error;
+  }
+  const { session, negotiated } = began;
+  void session.done.then(() => table.close());
   await raiseReadahead(connection, options.settings?.maxReadahead ?? defaults.maxReadahead, logger);
   return {
     session,
@@ -58,7 +83,7 @@ export async function serveDevice({ mount, ...options }: ServeOptions): Promise<
     done: session.done,
     async unmount({ lazy = false, detached } = {}) {
       // what is mounted there after somebody else's umount -l is not ours
-      if ((await findMount(mountpoint))?.minor === connection) await unmount(mountpoint, { lazy });
+      if (await isOurs()) await detach(lazy);
       else if (!lazy) throw new ConfigError(`${mountpoint} is detached already`, 1);
       detached?.();
       // The kernel ends the session with the last user; after a lazy unmount there may be some for ever.

@@ -1,7 +1,8 @@
 /*
  * The system calls with which a directory of this machine is served and that Node lacks: what takes a directory's
  * descriptor and one name, so that no path is ever resolved twice; times in nanoseconds, device numbers, extended
- * attributes, directory cookies, open file description locks; and acting as another user for the length of one call.
+ * attributes, directory cookies, open file description locks; acting as another user for the length of one call; and who
+ * is at the other end of a unix socket.
  *
  * Guarantees: every function returns a negative errno instead of throwing for what the kernel says; it throws TypeError for
  * wrong arguments only. A name is the bytes that the string stands for (common/text.ts), and -EILSEQ where it stands for none. A
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -477,6 +479,23 @@ CALL(host_resume, 0)
   become_self();
   END(0)
 
+/* ---- sockets ----------------------------------------------------------------------------------------------------- */
+
+/* peer(fd): the uid of the process that connected to this unix socket, as it was when it did (unix(7)); -ENODATA where the
+ * kernel knows of none */
+CALL(host_peer, 1)
+  int64_t fd = integer(&a, 0);
+  struct ucred who = {.uid = (uid_t)-1};
+  socklen_t size = sizeof who;
+  if (a.bad) return give(&a, 0);
+  if (getsockopt((int)fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) return give(&a, -1);
+  if (who.uid == (uid_t)-1) {
+    errno = ENODATA;
+    return give(&a, -1);
+  }
+  return give(&a, who.uid);
+}
+
 #define METHOD(name, fn) {name, NULL, fn, NULL, NULL, NULL, napi_enumerable, NULL}
 
 NAPI_MODULE_INIT() {
@@ -498,7 +517,7 @@ NAPI_MODULE_INIT() {
       METHOD("seekdir", host_seekdir),     METHOD("pread", host_pread),
       METHOD("pwrite", host_pwrite),       METHOD("lock", host_lock),
       METHOD("getlock", host_getlock),     METHOD("assume", host_assume),
-      METHOD("resume", host_resume),
+      METHOD("resume", host_resume),       METHOD("peer", host_peer),
   };
   if (napi_define_properties(env, exports, sizeof methods / sizeof *methods, methods) != napi_ok) {
     napi_throw_error(env, NULL, "hostfs: cannot define its functions");

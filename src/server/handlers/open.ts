@@ -22,6 +22,7 @@ export function lopen(session: Session, message: Message<'Tlopen'>, request: Req
   const flags = message.flags & ~(OPEN.CREATE | OPEN.EXCL);
   checkAccess(flags);
   return opening(
+    session,
     fid,
     () => meant(session, fid, 'names', request, (node) => openNode(session, node, flags, fid, request)),
     ({ node, file }) => {
@@ -40,6 +41,7 @@ export function lcreate(session: Session, message: Message<'Tlcreate'>, request:
   const flags = message.flags & ~OPEN.CREATE;
   checkAccess(flags);
   return opening(
+    session,
     fid,
     () =>
       meant(session, fid, 'names', request, (dir) =>
@@ -73,6 +75,7 @@ export function openNode(
 
 /** Holds the fid in state `opening` while `begin` runs, so that no second open gets in between. */
 export function opening<T, R>(
+  { fids }: Session,
   fid: Fid,
   begin: () => Awaitable<T>,
   take: (result: T) => FidState,
@@ -80,12 +83,15 @@ export function opening<T, R>(
 ): Awaitable<R> {
   if (fid.state.kind !== 'walked') refuse(errno.EINVAL);
   const walked = fid.state;
+  fids.countFile();
   const opened = (result: T): R => {
     fid.state = take(result);
+    if (fid.state.kind !== 'open') fids.uncountFile();
     return answer();
   };
   const failed = (error: unknown): never => {
     fid.state = walked;
+    fids.uncountFile();
     throw error;
   };
   fid.state = { kind: 'opening' };

@@ -5,10 +5,10 @@ import { NOFID } from '../../wire/p9/constants.ts';
 import type { Body, Message } from '../../wire/p9/messages.ts';
 import { Fid } from '../fids.ts';
 import type { Request } from '../flush.ts';
-import { refuse } from '../refuse.ts';
+import { refuse, stopIfAborted } from '../refuse.ts';
 import { rootRoute } from '../routes.ts';
 import type { Session } from '../session.ts';
-import { type Awaitable, isPromise, type TreeNode, type User } from '../tree.ts';
+import { type Awaitable, after, isPromise, type TreeNode, type User } from '../tree.ts';
 import { commit } from './xattr.ts';
 
 /** None is needed. Clients that always ask take ENOENT for that answer, and no other number (diod's library does). */
@@ -19,27 +19,37 @@ export function auth(): never {
 export function attach(session: Session, message: Message<'Tattach'>, request: Request): Awaitable<Body<'Rattach'>> {
   if (message.afid !== NOFID) refuse(errno.EINVAL);
   if (message.fid === NOFID) refuse(errno.EINVAL);
-  const user = session.users.find(message.uname, message.nUname) ?? refuse(errno.EPERM);
-  session.fids.reserve(message.fid);
-  try {
-    const node = session.tree.attach(user, message.aname, request);
-    if (!isPromise(node)) return attached(session, message.fid, user, node);
-    return node.then(
-      (found) => attached(session, message.fid, user, found),
-      (error) => {
-        session.fids.cancel(message.fid);
-        throw error;
-      },
-    );
-  } catch (error) {
-    session.fids.cancel(message.fid);
+  return after(session.bearer.admit(message.uname, message.nUname), ({ user, uid }) => {
+    stopIfAborted(request);
+    session.enter(uid);
+    return attachAs(session, message, user, request);
+  });
+}
+
+function attachAs(
+  session: Session,
+  { fid, aname }: Message<'Tattach'>,
+  user: User,
+  request: Request,
+): Awaitable<Body<'Rattach'>> {
+  session.fids.reserve(fid);
+  const failed = (error: unknown): never => {
+    session.fids.cancel(fid);
     throw error;
+  };
+  try {
+    const node = session.tree.attach(user, aname, request);
+    if (!isPromise(node)) return attached(session, fid, user, node);
+    return node.then((found) => attached(session, fid, user, found), failed);
+  } catch (error) {
+    return failed(error);
   }
 }
 
 function attached(session: Session, fid: number, user: User, node: TreeNode): Body<'Rattach'> {
   const route = session.behaviour.kind.names === 'path' ? rootRoute(node) : undefined;
   session.fids.add(new Fid(fid, user, node, undefined, route));
+  session.bearer.attached();
   return { qid: node.qid };
 }
 

@@ -29,7 +29,7 @@ export function xattrwalk(
   fids.reserve(newfid);
   const found = (value: Uint8Array): Body<'Rxattrwalk'> => {
     if (value.length > XATTR_MAX) refuse(errno.E2BIG);
-    fids.countXattr();
+    fids.countXattr(value.length);
     from.node.retain();
     fids.add(new Fid(newfid, from.user, from.node, undefined, from.route, { kind: 'xattr read', value }));
     return { size: value.length };
@@ -59,7 +59,7 @@ export function xattrcreate(
   if (name === '' || byteLength(name) > NAME_MAX) refuse(errno.ERANGE);
   if (size > XATTR_MAX) refuse(errno.E2BIG);
   if (flags !== 0 && flags !== XATTR.CREATE && flags !== XATTR.REPLACE) refuse(errno.EINVAL);
-  session.fids.countXattr();
+  session.fids.countXattr(size);
   fid.state = { kind: 'xattr write', name, value: Buffer.alloc(size), flags, filled: 0 };
   return {};
 }

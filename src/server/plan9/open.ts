@@ -51,6 +51,7 @@ export function open(forms: Forms) {
       return closes ? after(mayRemove(fid, node, request), begin) : begin();
     };
     return opening(
+      session,
       fid,
       () => meant(session, fid, 'names', request, open),
       ({ node, file }) => {
@@ -99,6 +100,7 @@ export function create(forms: Forms) {
     const closes = (mode & OMODE.RCLOSE) !== 0;
     if (isDirectory(perm) && (closes || isWrite(flags))) refuse(errno.EISDIR);
     return opening(
+      session,
       fid,
       () => meant(session, fid, 'names', request, (dir) => make(forms, session, fid, dir, message, flags, request)),
       ({ node, file }) => {
@@ -133,7 +135,10 @@ async function make(
   for (const [bit, maker] of forms.makers) {
     if (!(perm & bit)) continue;
     await maker(session, message, request, birth);
-    return { node: await dir.walk(name, user, unstoppable()), file: undefined };
+    return undoing(
+      async () => ({ node: await dir.walk(name, user, unstoppable()), file: undefined }),
+      () => dir.unlink(name, false, user, unstoppable()),
+    );
   }
   const marks = (perm >>> 24) & MARKS;
   if (marks !== 0 && (session.tree.marks !== true || isDirectory(perm))) refuse(errno.EOPNOTSUPP);
@@ -143,8 +148,28 @@ async function make(
   const access = (flags & OPEN.ACCMODE) === OMODE.EXEC ? flags & ~OPEN.ACCMODE : flags;
   const making = treeFlags(session.behaviour, access | OPEN.EXCL);
   const made = await dir.create(name, making, birth.mode, birth.gid, user, request);
-  if (marks !== 0) await made.node.setattr({ marks }, made.file, user, unstoppable());
-  return made;
+  if (marks === 0) return made;
+  return undoing(
+    async () => {
+      await made.node.setattr({ marks }, made.file, user, unstoppable());
+      return made;
+    },
+    async () => {
+      await made.file.close();
+      made.node.release();
+      await dir.unlink(name, false, user, unstoppable());
+    },
+  );
+}
+
+/** Goes on with what was made, or takes it back. */
+async function undoing<T>(next: () => Promise<T>, undo: () => Awaitable<void>): Promise<T> {
+  try {
+    return await next();
+  } catch (error) {
+    await undo();
+    throw error;
+  }
 }
 
 async function makeDirectory(
@@ -155,18 +180,16 @@ async function makeDirectory(
   request: Request,
 ): Promise<Made> {
   await dir.mkdir(name, mode, gid, user, request);
-  try {
-    const node = await dir.walk(name, user, unstoppable());
-    try {
-      return { node, file: await openNew(node, mode, user) };
-    } catch (error) {
-      node.release();
-      throw error;
-    }
-  } catch (error) {
-    await dir.unlink(name, true, user, unstoppable());
-    throw error;
-  }
+  return undoing(
+    async () => {
+      const node = await dir.walk(name, user, unstoppable());
+      return undoing(
+        async () => ({ node, file: await openNew(node, mode, user) }),
+        () => node.release(),
+      );
+    },
+    () => dir.unlink(name, true, user, unstoppable()),
+  );
 }
 
 /** The mode is not checked when something is opened by being made (open(9P)). */

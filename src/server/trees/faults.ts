@@ -41,7 +41,7 @@ const BYTES = ['Tread', 'Twrite'] as const;
 /** The messages that have directories in ops/: those that are about a file. */
 const MESSAGES: readonly MessageName[] = requestNames.filter((name) => traitsOf(name).subject !== undefined);
 
-const ROOT: User = { uid: 0, gid: 0, groups: [0], uname: 'root' };
+const ROOT: User = { uid: 0, gid: 0, groups: [0], uname: 'root', newGroup: 'any' };
 
 /** Bytes that say where they are from: `hang 0000`, `hang 0001`, ... */
 function contentOf(name: string): Buffer {

@@ -11,8 +11,10 @@ import { Clock } from './memory/clock.ts';
 import { makeRoot } from './memory/directory.ts';
 import type { Inode } from './memory/inode.ts';
 
+const GIB = 1024 ** 3;
+
 export interface MemoryTreeOptions {
-  /** Bytes; default half of the machine's memory. */
+  /** Bytes; default 1 GiB, or half of the machine's memory where that is less. */
   capacity?: number;
   /** Of the root directory; default root's, 0o1777, so that every user can begin. */
   uid?: number;
@@ -28,7 +30,7 @@ export interface MemoryTree extends Tree {
 }
 
 export function memoryTree(options: MemoryTreeOptions = {}): MemoryTree {
-  const { capacity = Math.floor(totalmem() / 2), uid = 0, gid = 0, mode = 0o1777 } = options;
+  const { capacity = Math.min(GIB, Math.floor(totalmem() / 2)), uid = 0, gid = 0, mode = 0o1777 } = options;
   const budget = new Budget(capacity);
   let ino = 0n;
   const root = makeRoot({ budget, clock: new Clock(), nextIno: () => ++ino }, mode & 0o7777, uid, gid);

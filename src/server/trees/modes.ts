@@ -1,5 +1,6 @@
 // File types and permission bits of st_mode, and the question who may do what with them (path_resolution(7), inode(7)).
 
+import { NONUNAME } from '../../wire/p9/constants.ts';
 import type { User } from '../tree.ts';
 
 export const S = {
@@ -35,6 +36,13 @@ export function permits(user: User, { mode, uid, gid }: Owned, want: number): bo
 /** For what only the owner may do. */
 export function owns(user: User, { uid }: Owned): boolean {
   return user.uid === 0 || user.uid === uid;
+}
+
+/** The group of what the user makes, where its client names `gid`; undefined where that one is not for this user. */
+export function groupOfNew({ uid, gid, groups, newGroup }: User, wanted: number): number | undefined {
+  if (newGroup === 'any' || uid === 0) return wanted;
+  if (newGroup === 'gid' || wanted === NONUNAME) return gid;
+  return groups.includes(wanted) ? wanted : undefined;
 }
 
 /** What is left of the mode when somebody writes to the file, or its owner changes (chown(2), write(2)). */

@@ -1,7 +1,8 @@
 // Cuts a byte stream into 9P frames. No frame is ever concatenated: small frames are parsed where they arrived, and the
 // payload of Rread, Rreaddir and Twrite is put where its owner wants it (a sink), directly by the socket where it can.
 // Guarantees: a size below the header or above `maxFrame`, or a frame without payload that exceeds SCRATCH, throws
-// ProtocolError before anything is allocated; memory held is SCRATCH plus at most one payload.
+// ProtocolError before anything is allocated; memory held is SCRATCH plus at most one payload, and, while its owner holds it
+// up, the bytes that came behind.
 // Must not decode, and knows nothing of sockets.
 
 import { ProtocolError } from '../../common/errors.ts';
@@ -19,6 +20,9 @@ const BIG = 32 * 1024;
 const LITTLE = 4096;
 const DISCARD = 64 * 1024;
 
+/** What a sink answers that has no memory now: the frame stays where it is, and the sink is asked again after release(). */
+export const HOLD = Symbol('hold');
+
 export interface FrameHandlers {
   /**
    * A frame is complete: bytes[start, end) is all of it, or its head where `payload` is given. The bytes are valid only
@@ -28,9 +32,9 @@ export interface FrameHandlers {
   frame(bytes: Buffer, start: number, end: number, payload: Uint8Array | undefined): void;
   /**
    * Where the payload of the frame at bytes[start...] belongs: a buffer of exactly `length` bytes, or undefined to drop
-   * it (then frame() is not called). Without this member the payload is kept as a view or in memory of its own.
+   * it (then frame() is not called), or HOLD. Without this member the payload is kept as a view or in memory of its own.
    */
-  sink?(bytes: Buffer, start: number, length: number): Uint8Array | undefined;
+  sink?(bytes: Buffer, start: number, length: number): Uint8Array | undefined | typeof HOLD;
 }
 
 export class FrameReader {
@@ -47,6 +51,13 @@ export class FrameReader {
   #want = 0;
   #discard: Buffer | undefined;
   #lastWasBig = false;
+  #held = false;
+  /** A frame is being delivered: should that release what it held up itself, the delivery goes on where it is. */
+  #delivering = false;
+  /** What came while it was held up, behind what lies in scratch. */
+  #kept: Buffer[] = [];
+  /** What was given out of window() while it was held up. */
+  #window: Buffer | undefined;
 
   constructor(maxFrame: number, handlers: FrameHandlers) {
     this.maxFrame = maxFrame;
@@ -55,7 +66,28 @@ export class FrameReader {
 
   /** True between frames: a stream that ends here was not cut. */
   get idle(): boolean {
-    return this.#want === 0 && this.#start === this.#end;
+    return this.#want === 0 && this.#start === this.#end && this.#kept.length === 0;
+  }
+
+  /** Bytes that are still to come of the payload that is being received. */
+  get missing(): number {
+    return this.#want - this.#got;
+  }
+
+  /** No frame is delivered any more, not even one that is here already, until release(). A payload that was begun goes on. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** Delivers what has come meanwhile, up to where it is held up again. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    if (this.#delivering) return;
+    if (this.#start < this.#end) this.filled(0);
+    const kept = this.#kept;
+    this.#kept = [];
+    for (const chunk of kept) this.push(chunk);
   }
 
   /** Where the socket should put what it reads next; never empty. Tell filled() how much came. */
@@ -68,6 +100,11 @@ export class FrameReader {
       }
       return Buffer.from(this.#sink.buffer, this.#sink.byteOffset + this.#got, left);
     }
+    if (this.#held) {
+      this.#window = Buffer.allocUnsafe(LITTLE);
+      return this.#window;
+    }
+    this.#window = undefined;
     const limit = this.#lastWasBig ? Math.min(SCRATCH, this.#end + LITTLE) : SCRATCH;
     return this.#scratch.subarray(this.#end, limit);
   }
@@ -77,6 +114,11 @@ export class FrameReader {
     if (this.#want > 0) {
       this.#got += count;
       if (this.#got === this.#want) this.#finishPayload();
+      return;
+    }
+    if (this.#window !== undefined) {
+      this.#kept.push(this.#window.subarray(0, count));
+      this.#window = undefined;
       return;
     }
     this.#end += count;
@@ -94,6 +136,9 @@ export class FrameReader {
         this.#got += take;
         at += take;
         if (this.#got === this.#want) this.#finishPayload();
+      } else if (this.#held) {
+        this.#kept.push(chunk.subarray(at));
+        return;
       } else if (this.#start < this.#end) {
         // a frame was begun in an earlier chunk: add what completes it (or its next decision), no more
         const take = Math.min(chunk.length - at, this.#missing());
@@ -102,7 +147,7 @@ export class FrameReader {
         this.filled(take);
       } else {
         at = this.#cut(chunk, at, chunk.length);
-        if (this.#want > 0 || at === chunk.length) continue;
+        if (this.#want > 0 || this.#held || at === chunk.length) continue;
         chunk.copy(this.#scratch, 0, at);
         this.#start = 0;
         this.#end = chunk.length - at;
@@ -123,7 +168,7 @@ export class FrameReader {
   /** Delivers the whole frames in bytes[start, end) and returns where the first incomplete one begins. */
   #cut(bytes: Buffer, start: number, end: number): number {
     let at = start;
-    while (end - at >= SIZE) {
+    while (end - at >= SIZE && !this.#held) {
       const size = bytes.readUInt32LE(at);
       if (size < HEADER) throw new ProtocolError(`frame of ${size} bytes, the header alone has ${HEADER}`);
       if (size > this.maxFrame) throw new ProtocolError(`frame of ${size} bytes, msize is ${this.maxFrame}`);
@@ -132,17 +177,23 @@ export class FrameReader {
       if (head > 0 && size >= head) {
         if (end - at < head) return at;
         at = this.#payload(bytes, at, end, head, size - head);
-        if (this.#want > 0) return at;
+        if (this.#want > 0 || this.#held) return at;
         continue;
       }
       if (size > SCRATCH)
         throw new ProtocolError(`frame of ${size} bytes of type ${bytes[at + 4]}, which carries no payload`);
       if (end - at < size) return at;
       this.#lastWasBig = false;
-      this.#handlers.frame(bytes, at, at + size, undefined);
+      this.#deliver(bytes, at, at + size, undefined);
       at += size;
     }
     return at;
+  }
+
+  #deliver(bytes: Buffer, start: number, end: number, payload: Uint8Array | undefined): void {
+    this.#delivering = true;
+    this.#handlers.frame(bytes, start, end, payload);
+    this.#delivering = false;
   }
 
   /** Takes what is there of a payload; #want stays set when more must come. Returns where the rest begins. */
@@ -152,13 +203,17 @@ export class FrameReader {
     this.#lastWasBig = length >= BIG;
     const sinks = this.#handlers.sink !== undefined;
     if (!sinks && here === length && bytes !== this.#scratch) {
-      this.#handlers.frame(bytes, at, from, bytes.subarray(from, from + length));
+      this.#deliver(bytes, at, from, bytes.subarray(from, from + length));
       return from + length;
     }
     const sink = sinks ? this.#handlers.sink?.(bytes, at, length) : Buffer.allocUnsafeSlow(length);
+    if (sink === HOLD) {
+      this.#held = true;
+      return at;
+    }
     if (sink !== undefined && here > 0) sink.set(bytes.subarray(from, from + here));
     if (here === length) {
-      if (sink !== undefined) this.#handlers.frame(bytes, at, from, sink);
+      if (sink !== undefined) this.#deliver(bytes, at, from, sink);
       return from + length;
     }
     bytes.copy(this.#scratch, 0, at, from);
@@ -176,7 +231,7 @@ export class FrameReader {
     this.#sink = undefined;
     this.#want = 0;
     this.#got = 0;
-    if (sink !== undefined) this.#handlers.frame(this.#scratch, 0, this.#head, sink);
+    if (sink !== undefined) this.#deliver(this.#scratch, 0, this.#head, sink);
   }
 
   #compact(): void {

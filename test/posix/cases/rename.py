@@ -54,6 +54,20 @@ def of_an_open_file():
     os.close(fd)
 
 
+def of_a_file_that_was_empty_when_it_was_opened():
+    """Two descriptors of an empty file write on after it got another name, and one that appends finds its end."""
+    appending = os.open('a', os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    other = os.open('a', os.O_RDWR)
+    os.rename('a', 'b')
+    os.pwrite(other, b'one', 0)
+    os.write(appending, b' and two')
+    equal('content by the descriptor', os.pread(other, 100, 0), b'one and two')
+    equal('content of b', get('b'), b'one and two')
+    os.fsync(appending)
+    os.close(appending)
+    os.close(other)
+
+
 def of_a_file_twice_while_open():
     """fstat and reads follow a file through two renames and an intermediate directory."""
     os.mkdir('d')

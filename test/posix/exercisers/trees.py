@@ -1,9 +1,10 @@
 """Random trees, made by several processes at once and checked against models: python3 trees.py DIR [DIR ...] --seed N
 
 Each process has a directory of its own, in which every call must end exactly as its model says (result, errno, link
-counts, contents, listings), and all of them fight in a shared one, where a call may lose a race but only with an errno
-that losing one explains. With several DIRs, which are mounts of one server, the processes go from one to the other: with
-every call in their own directories (--coherent, for mounts that cache nothing), or each by one of them.
+counts, contents, listings), by name (here) and by descriptors that stay open (descriptors.py). All of them fight in a
+shared one (shared.py), where a call may lose a race.
+With several DIRs, which are mounts of one server, a process goes from one to the other with every call in its own
+directory (--coherent, for mounts that cache nothing), or keeps to one of them.
 At the end every DIR must show the same tree, and the same as --server DIR, where the server keeps it. Ends 0 or 1."""
 
 import errno
@@ -16,127 +17,30 @@ import time
 from collections import deque
 
 sys.dont_write_bytecode = True
+from descriptors import Descriptors, errno_of, named, same
 from processes import Wrong, arguments, complaints_of, report
+from shared import Shared, check_all
+from treemodel import Directory, File, Link, Model
 
 NAMES = ['a', 'b', 'c', 'dd', 'e e', 'f\u00fc', '.g', 'h' * 12]
 DEEPEST = 5
-LOST_A_RACE = {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP}
-
-
-class File:
-    def __init__(self, content, mode):
-        self.content, self.mode, self.nlink = content, mode, 1
-
-
-class Link:
-    def __init__(self, target):
-        self.target, self.nlink = target, 1
-
-
-class Directory:
-    def __init__(self):
-        self.entries = {}
-
-
-def refuse(code):
-    raise OSError(code, os.strerror(code))
-
-
-class Model:
-    """What a local file system does, for one process: a path is a tuple of names."""
-
-    def __init__(self):
-        self.root = Directory()
-
-    def at(self, path):
-        node = self.root
-        for name in path:
-            if not isinstance(node, Directory):
-                refuse(errno.ENOTDIR)
-            node = node.entries.get(name) or refuse(errno.ENOENT)
-        return node
-
-    def parent(self, path):
-        node = self.at(path[:-1])
-        return node if isinstance(node, Directory) else refuse(errno.ENOTDIR)
-
-    def directories(self):
-        found, todo = [], [((), self.root)]
-        while todo:
-            path, node = todo.pop()
-            found.append(path)
-            todo.extend(((*path, name), child) for name, child in node.entries.items() if isinstance(child, Directory))
-        return sorted(found)
-
-    def add(self, path, node):
-        entries = self.parent(path).entries
-        if path[-1] in entries:
-            refuse(errno.EEXIST)
-        entries[path[-1]] = node
-
-    def link(self, old, new):
-        node = self.at(old)
-        parent = self.parent(new)
-        if new[-1] in parent.entries:
-            refuse(errno.EEXIST)
-        if isinstance(node, Directory):
-            refuse(errno.EPERM)
-        parent.entries[new[-1]] = node
-        node.nlink += 1
-
-    def write(self, path, content, mode):
-        parent = self.parent(path)
-        node = parent.entries.get(path[-1])
-        if node is None:
-            parent.entries[path[-1]] = File(content, mode)
-        elif isinstance(node, Directory):
-            refuse(errno.EISDIR)
-        elif isinstance(node, Link):
-            refuse(errno.ELOOP)  # O_NOFOLLOW
-        else:
-            node.content = content
-
-    def unlink(self, path):
-        node = self.at(path)
-        if isinstance(node, Directory):
-            refuse(errno.EISDIR)
-        del self.parent(path).entries[path[-1]]
-        node.nlink -= 1
-
-    def rmdir(self, path):
-        node = self.at(path)
-        if not isinstance(node, Directory):
-            refuse(errno.ENOTDIR)
-        if node.entries:
-            refuse(errno.ENOTEMPTY)
-        del self.parent(path).entries[path[-1]]
-
-    def rename(self, old, new):
-        node, parent = self.at(old), self.parent(new)
-        there = parent.entries.get(new[-1])
-        if old == new[: len(old)] and len(new) > len(old):
-            refuse(errno.EINVAL)
-        if new == old[: len(new)] and len(new) < len(old):
-            refuse(errno.ENOTEMPTY)
-        if there is node:
-            return
-        if there is not None:
-            if isinstance(node, Directory) and not isinstance(there, Directory):
-                refuse(errno.ENOTDIR)
-            if not isinstance(node, Directory) and isinstance(there, Directory):
-                refuse(errno.EISDIR)
-            if isinstance(there, Directory) and there.entries:
-                refuse(errno.ENOTEMPTY)
-            if not isinstance(there, Directory):
-                there.nlink -= 1
-        del self.parent(old).entries[old[-1]]
-        parent.entries[new[-1]] = node
-
-    def chmod(self, path, mode):
-        node = self.at(path)
-        if not isinstance(node, File):
-            refuse(errno.EXDEV)  # only files are asked for
-        node.mode = mode
+# what a process does, and how often
+STEPS = {
+    'held': 40,
+    'put': 16,
+    'mkdir': 10,
+    'link': 8,
+    'symlink': 4,
+    'rename': 14,
+    'unlink': 10,
+    'rmdir': 7,
+    'chmod': 4,
+    'look': 14,
+    'list': 5,
+    'shared': 20,
+}
+# what servers there are that cannot do: links, symbolic links, and renames to another directory
+CANNOT = ('link', 'symlink', 'across')
 
 
 def put(path, content, mode):
@@ -162,8 +66,14 @@ class Process:
         self.places = [os.path.join(d, f'trees-{args.seed}') for d in args.directories]
         self.place = self.places[number % len(self.places)]
         self.coherent = args.coherent
+        self.without = set(args.without)
+        self.steps = {kind: weight for kind, weight in STEPS.items() if kind not in self.without}
+        self.shares = len(self.places) > 1  # other mounts rename and remove what this one knows
+        self.late = self.shares and not self.coherent  # and it finds out a while later
         self.model = Model()
         self.log = deque(maxlen=15)
+        self.descriptors = Descriptors(self)
+        self.fights = Shared(self, args.seed * 1000 + 500 + number)
 
     def own(self, path):
         return os.path.join(self.place, f'own-{self.number}', *path)
@@ -174,19 +84,10 @@ class Process:
     def both(self, what, on_disk, in_model):
         """The same call here and in the model: they end the same way."""
         self.log.append(what)
-        try:
-            in_model()
-            want = None
-        except OSError as error:
-            want = error.errno
-        try:
-            self.follow(on_disk)
-            got = None
-        except OSError as error:
-            got = error.errno
+        want = errno_of(in_model)
+        got = errno_of(lambda: self.follow(on_disk))
         if got != want:
-            said = {None: 'success', **errno.errorcode}
-            raise Wrong(f'{what}: {said.get(got, got)}, should be {said.get(want, want)}')
+            raise Wrong(f'{what}: {named(got)}, should be {named(want)}')
 
     def follow(self, call):
         """Linux cannot follow a directory that another mount has moved while anybody renames on this one: it only tries
@@ -200,18 +101,25 @@ class Process:
         return call()
 
     def rename(self, old, new):
-        """rename(2) holds that lock itself while it looks its two names up: they are looked up beforehand."""
+        """rename(2) holds that lock itself while it looks its two names up: look them up beforehand."""
         for path in (old, new) if self.coherent else ():
             os.path.lexists(path)
         os.rename(old, new)
 
+    def name(self):
+        return self.random.choice(NAMES)
+
     def path(self):
+        if self.random.random() < 0.15 and (opened := self.descriptors.opened_by()):
+            return opened  # what was open by this name is another file then
         directories = self.model.directories()
         base = self.random.choice(directories)
-        return (*base, self.random.choice(NAMES)) if len(base) < DEEPEST else base
+        return (*base, self.name()) if len(base) < DEEPEST else base
 
     def existing(self):
         """A path that may well exist."""
+        if self.random.random() < 0.3 and (opened := self.descriptors.opened_by()):
+            return opened
         directory = self.random.choice(self.model.directories())
         entries = sorted(self.model.at(directory).entries)
         return (*directory, self.random.choice(entries)) if entries else self.path()
@@ -227,49 +135,76 @@ class Process:
     # ---- in the directory of its own
 
     def step(self):
-        r, m = self.random, self.model
         if self.coherent:
-            self.place = r.choice(self.places)
+            self.place = self.random.choice(self.places)
+        (kind,) = self.random.choices(list(self.steps), self.steps.values())
+        getattr(self, f'do_{kind}')()
+
+    def do_held(self):
+        self.descriptors.step()
+
+    def do_shared(self):
+        self.fights.step()
+
+    def do_put(self):
+        r, path = self.random, self.path() or ('a',)
+        content, mode = r.randbytes(r.choice((0, 1, 100, 5000))), r.choice((0o644, 0o600, 0o755))
+        self.both(
+            f'put {path} {len(content)}',
+            lambda: put(self.own(path), content, mode),
+            lambda: self.model.write(path, content, mode),
+        )
+
+    def do_mkdir(self):
         path = self.path() or ('a',)
-        kind = r.choices(
-            ('put', 'mkdir', 'link', 'symlink', 'rename', 'unlink', 'rmdir', 'chmod', 'look', 'list', 'shared'),
-            (16, 10, 8, 4, 14, 10, 7, 4, 14, 5, 14),
-        )[0]
-        if kind == 'shared':
-            self.fight()
-        elif kind == 'put':
-            content, mode = r.randbytes(r.choice((0, 1, 100, 5000))), r.choice((0o644, 0o600, 0o755))
-            self.both(f'put {path} {len(content)}', lambda: put(self.own(path), content, mode), lambda: m.write(path, content, mode))
-        elif kind == 'mkdir':
-            self.both(f'mkdir {path}', lambda: os.mkdir(self.own(path)), lambda: m.add(path, Directory()))
-        elif kind == 'symlink':
-            target = r.choice(('nowhere', '../x', 'y' * r.randrange(1, 300)))
-            self.both(f'symlink {path}', lambda: os.symlink(target, self.own(path)), lambda: m.add(path, Link(target)))
-        elif kind == 'link':
-            old = self.existing() or ('a',)
-            self.both(
-                f'link {old} {path}',
-                lambda: os.link(self.own(old), self.own(path), follow_symlinks=False),
-                lambda: m.link(old, path),
-            )
-        elif kind == 'rename':
-            old = self.existing() or ('a',)
-            new = r.choice((path, self.existing() or path))
-            self.both(f'rename {old} {new}', lambda: self.rename(self.own(old), self.own(new)), lambda: m.rename(old, new))
-        elif kind == 'unlink':
-            gone = self.existing() or ('a',)
-            self.both(f'unlink {gone}', lambda: os.unlink(self.own(gone)), lambda: m.unlink(gone))
-        elif kind == 'rmdir':
-            gone = r.choice((r.choice(m.directories()), self.existing())) or ('a',)
-            self.both(f'rmdir {gone}', lambda: os.rmdir(self.own(gone)), lambda: m.rmdir(gone))
-        elif kind == 'chmod':
-            if (one := self.file()) is not None:
-                mode = r.choice((0o600, 0o640, 0o755, 0o444))
-                self.both(f'chmod {one}', lambda: os.chmod(self.own(one), mode), lambda: m.chmod(one, mode))
-        elif kind == 'look':
-            self.look(self.existing())
-        else:
-            self.list(r.choice(m.directories()))
+        self.both(f'mkdir {path}', lambda: os.mkdir(self.own(path)), lambda: self.model.add(path, Directory()))
+
+    def do_symlink(self):
+        path = self.path() or ('a',)
+        target = self.random.choice(('nowhere', '../x', 'y' * self.random.randrange(1, 300)))
+        self.both(
+            f'symlink {path}',
+            lambda: os.symlink(target, self.own(path)),
+            lambda: self.model.add(path, Link(target)),
+        )
+
+    def do_link(self):
+        path, old = self.path() or ('a',), self.existing() or ('a',)
+        self.both(
+            f'link {old} {path}',
+            lambda: os.link(self.own(old), self.own(path), follow_symlinks=False),
+            lambda: self.model.link(old, path),
+        )
+
+    def do_rename(self):
+        path, old = self.path() or ('a',), self.existing() or ('a',)
+        new = self.random.choice((path, self.existing() or path))
+        if 'across' in self.without:
+            new = (*old[:-1], new[-1])
+        self.both(
+            f'rename {old} {new}',
+            lambda: self.rename(self.own(old), self.own(new)),
+            lambda: self.model.rename(old, new),
+        )
+
+    def do_unlink(self):
+        gone = self.existing() or ('a',)
+        self.both(f'unlink {gone}', lambda: os.unlink(self.own(gone)), lambda: self.model.unlink(gone))
+
+    def do_rmdir(self):
+        gone = self.random.choice((self.random.choice(self.model.directories()), self.existing())) or ('a',)
+        self.both(f'rmdir {gone}', lambda: os.rmdir(self.own(gone)), lambda: self.model.rmdir(gone))
+
+    def do_chmod(self):
+        if (one := self.file()) is not None:
+            mode = self.random.choice((0o600, 0o640, 0o755, 0o444))
+            self.both(f'chmod {one}', lambda: os.chmod(self.own(one), mode), lambda: self.model.chmod(one, mode))
+
+    def do_look(self):
+        self.look(self.existing())
+
+    def do_list(self):
+        self.list(self.random.choice(self.model.directories()))
 
     def look(self, path):
         self.log.append(f'look at {path}')
@@ -289,21 +224,20 @@ class Process:
         at = self.own(path)
         seen = self.follow(lambda: os.lstat(at))
 
-        def same(what, got, want):
-            if got != want:
-                raise Wrong(f'{what} of {path}: {got!r:.80}, should be {want!r:.80}')
-
-        if isinstance(node, Directory):
-            same('type', stat.S_ISDIR(seen.st_mode), True)
+        kind = {Directory: stat.S_IFDIR, Link: stat.S_IFLNK, File: stat.S_IFREG}[type(node)]
+        same(f'type of {path}', oct(stat.S_IFMT(seen.st_mode)), oct(kind))
+        if kind != stat.S_IFDIR:
+            same(f'link count of {path}', seen.st_nlink, node.nlink)
+        if kind == stat.S_IFLNK:
+            same(f'target of {path}', self.follow(lambda: os.readlink(at)), node.target)
+            same(f'size of {path}', seen.st_size, len(node.target))
             return
-        same('link count', seen.st_nlink, node.nlink)
-        if isinstance(node, Link):
-            same('target', self.follow(lambda: os.readlink(at)), node.target)
-            same('size', seen.st_size, len(node.target))
-            return
-        same('mode', stat.S_IMODE(seen.st_mode), node.mode)
-        same('size', seen.st_size, len(node.content))
-        same('content', self.follow(lambda: get(at)), node.content)
+        same(f'mode of {path}', oct(stat.S_IMODE(seen.st_mode)), oct(node.mode))
+        if kind == stat.S_IFREG:
+            same(f'size of {path}', seen.st_size, len(node.content))
+            if node.mtime is not None:
+                same(f'mtime of {path}', seen.st_mtime_ns, node.mtime)
+            same(f'content of {path}', self.follow(lambda: get(at)), node.content)
 
     def list(self, path):
         self.log.append(f'list {path}')
@@ -318,39 +252,6 @@ class Process:
             for name, node in self.model.at(directory).entries.items():
                 self.compare((*directory, name), node)
 
-    # ---- in the directory of all
-
-    def fight(self):
-        r = self.random
-
-        def any_path():
-            return self.shared([r.choice(NAMES[:4]) for _ in range(r.choice((1, 1, 2, 2, 3)))])
-
-        one, other = any_path(), any_path()
-        what, call = r.choice(
-            (
-                ('put', lambda: put(one, r.randbytes(200), 0o644)),
-                ('mkdir', lambda: os.mkdir(one)),
-                ('link', lambda: os.link(one, other, follow_symlinks=False)),
-                ('symlink', lambda: os.symlink('x', one)),
-                ('rename', lambda: self.rename(one, other)),
-                ('unlink', lambda: os.unlink(one)),
-                ('rmdir', lambda: os.rmdir(one)),
-                ('list', lambda: os.listdir(one)),
-                ('stat', lambda: os.lstat(one)),
-                ('read', lambda: get(one)),
-            )
-        )
-        self.log.append(f'{what} {one} {other}')
-        allowed = LOST_A_RACE | ({errno.EPERM} if what == 'link' else set())
-        if len(self.places) > 1:
-            allowed |= {errno.ESTALE}  # for a second a mount may know the name of what another has moved
-        try:
-            self.follow(call)
-        except OSError as error:
-            if error.errno not in allowed:
-                raise Wrong(f'{what} in the shared directory: {error}') from error
-
     def go(self, count):
         os.mkdir(self.own(()))
         for number in range(count):
@@ -359,6 +260,8 @@ class Process:
             except (OSError, Wrong) as error:
                 before = '\n  '.join(self.log)
                 raise Wrong(f'process {self.number}, operation {number}: {error}\n  {before}') from error
+        self.descriptors.all()
+        self.fights.close()
         self.all()
 
 
@@ -394,6 +297,7 @@ def same_trees(one, other, slack):
 def main():
     parser = arguments(__doc__, ops=2000, processes=4, settle=0)
     parser.add_argument('--slack', type=float, default=0, help='seconds by which times of content may differ')
+    parser.add_argument('--without', action='append', default=[], choices=CANNOT, help='what the server cannot do')
     args = parser.parse_args()
     name = f'trees-{args.seed}'
     os.mkdir(os.path.join(args.directories[0], name))
@@ -406,6 +310,7 @@ def main():
             tops = [*args.directories[1:], *([args.server] if args.server else [])]
             for top in tops:
                 same_trees(os.path.join(args.directories[0], name), os.path.join(top, name), args.slack)
+            check_all(os.path.join(args.directories[0], name, 'shared'))
     except (OSError, Wrong) as error:
         complaints.append(str(error))
     if not complaints:

@@ -1,5 +1,5 @@
-// Which versions the checker finds out that a server speaks, from what it answers to each Tversion, and what it says of a
-// server that speaks none.
+// Which versions the checker finds out that a server speaks, from what it answers to each Tversion, and what it says of
+// a server that speaks none.
 
 import { expect, test } from 'vitest';
 import { type Answer, show } from '../../../src/check/answers.ts';
@@ -36,13 +36,18 @@ test('a server of all dialects is asked for the best of each', async () => {
   expect(asked).toEqual(['9P2000.L', '9P2000.u']);
 });
 
-test('a server that agrees to less than .L is not asked again', async () => {
-  const { greeting, asked } = server({ '9P2000.L': '9P2000' });
-  await greeting.learn('dotl');
-  await greeting.learn('plan9');
-  expect(versions(greeting)).toEqual(['9P2000']);
-  expect(greeting.of('dotl')).toMatchObject({ version: undefined, why: 'Tversion 9P2000.L: Rversion "9P2000"' });
-  expect(asked).toEqual(['9P2000.L']);
+test('a server that agrees to 9P2000 when it is asked for .L is asked whether it has .u', async () => {
+  for (const [second, agreed] of [
+    ['9P2000.u', '9P2000.u'],
+    ['9P2000', '9P2000'],
+  ] as const) {
+    const { greeting, asked } = server({ '9P2000.L': '9P2000', '9P2000.u': second });
+    await greeting.learn('dotl');
+    await greeting.learn('plan9');
+    expect(versions(greeting)).toEqual([agreed]);
+    expect(greeting.of('dotl')).toEqual({ version: undefined, why: 'Tversion 9P2000.L: Rversion "9P2000"' });
+    expect(asked).toEqual(['9P2000.L', '9P2000.u']);
+  }
 });
 
 test('a server of .L that says nothing, hangs up or lets nobody in for another version is one of .L', async () => {

@@ -1,5 +1,5 @@
-// The runner: what becomes of a rule that is not answered, of a server that goes away, of a run that is interrupted, and of
-// what was made on the server. Its rules are of the test's own making.
+// The runner: what becomes of a rule that is not answered, of a server that goes away, of a run that is interrupted,
+// and of what was made on the server. Its rules are of the test's own making.
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Unprepared } from '../../../src/check/probe.ts';

@@ -1,18 +1,22 @@
 // `ninefs serve` as a process: its first line, its socket file, its end.
 
-import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { errno } from '../../../src/common/errno.ts';
 import { BEHAVIOURS } from '../../../src/server/server.ts';
+import { parseAddress } from '../../../src/transport/address.ts';
 import { connectSocket } from '../../../src/transport/socket.ts';
-import { OPEN } from '../../../src/wire/p9/constants.ts';
-import { ninefs, start, startServer } from '../../support/cli.ts';
+import { DM, OPEN } from '../../../src/wire/p9/constants.ts';
+import { type Cli, type CliOptions, ninefs, start, startServer } from '../../support/cli.ts';
+import { NOBODY, OtherUser } from '../../support/otheruser.ts';
 import { create, stat, wstat } from '../../support/plan9.ts';
 import { Raw9p } from '../../support/raw9p.ts';
-import { withTempDir } from '../../support/tempdir.ts';
+import { makeTempDir, removeTempDir, withTempDir } from '../../support/tempdir.ts';
 
 /** The bytes of Tversion(65536, version). */
 function tversion(version: string): Buffer {
@@ -126,14 +130,167 @@ test('a port in use is one line', async () => {
 });
 
 test('warns when it can be reached from elsewhere', async () => {
-  const server = start(['serve', 'memory:', '--listen', 'tcp!0.0.0.0!0']);
+  const server = start(['serve', 'memory:', '--listen', 'tcp!0.0.0.0!0', '--users', 'squash=7']);
   try {
-    await server.output(/^ninefs: warning: whoever reaches tcp!0\.0\.0\.0!\d+ can use the tree/m, 'stderr');
+    const warning = /^ninefs: warning: whoever reaches tcp!0\.0\.0\.0!\d+ can use the tree as uid 7: /m;
+    await server.output(warning, 'stderr');
     expect((await server.stop()).code).toBe(0);
   } finally {
     await server.kill();
   }
 });
+
+describe.runIf(process.geteuid?.() === 0)('whom clients may be', () => {
+  let dir: string;
+  let server: (Cli & { address: string }) | undefined;
+  let other: OtherUser | undefined;
+
+  beforeEach(async () => {
+    dir = await makeTempDir('serve');
+    await chmod(dir, 0o777);
+  });
+  afterEach(async () => {
+    await other?.end();
+    await server?.kill();
+    server = undefined;
+    other = undefined;
+    await removeTempDir(dir);
+  });
+
+  async function asNobody(args: string[] = [], options: CliOptions = {}): Promise<OtherUser> {
+    server = await startServer(dir, ['--listen', 'tcp!127.0.0.1!0', ...args], options);
+    other = await OtherUser.connect(parseAddress(server.address));
+    return other;
+  }
+
+  const MAKING = { name: 'f', flags: 2, mode: 0o4777, gid: NOBODY };
+  const modeOf = (name: string) => statSync(join(dir, name)).mode & 0o7777;
+
+  test('is decided by the kernel unless it is said otherwise, and no setuid program is made', async () => {
+    const user = await asNobody();
+    expect(await user.attach(0, 'root')).toBe(errno.EPERM);
+    expect(await user.attach()).toBe(0);
+    await user.call('Tlcreate', { fid: 0, ...MAKING });
+    expect(modeOf('f')).toBe(0o777);
+    const { stderr } = await server!.stop();
+    expect(stderr).toContain('attach refused: it may not be that user');
+  });
+
+  test('--users=trust believes them; --suid and --dev let them', async () => {
+    const user = await asNobody(['--users=trust', '--suid', '--dev']);
+    expect(await user.attach(0)).toBe(0);
+    await user.call('Tmknod', { dfid: 0, name: 'null', mode: 0o020666, major: 1, minor: 3, gid: 0 });
+    await user.call('Tlcreate', { fid: 0, ...MAKING, gid: 0 });
+    expect(modeOf('f')).toBe(0o4777);
+  });
+
+  test('--users=FILE grants what it says, if nobody else could have written it', async () => {
+    const file = join(dir, 'who');
+    await writeFile(file, 'nobody may-be daemon\n');
+    const user = await asNobody([`--users=${file}`]);
+    expect(await user.attach(0)).toBe(errno.EPERM);
+    expect(await user.attach(1)).toBe(0);
+    await chmod(file, 0o666);
+    expect(await ninefs(['serve', dir, `--users=${file}`])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('can be written by others than its owner, and it decides who is who: chmod go-w'),
+    });
+    await chmod(file, 0o644);
+    await chown(file, 1, 1);
+    expect(await ninefs(['serve', dir, `--users=${file}`])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('belongs to uid 1'),
+    });
+  });
+
+  test('a server that can act for nobody else lets its own user in, and root, and no third', async () => {
+    await mkdir(join(dir, 'private'), { mode: 0o700 });
+    await chown(join(dir, 'private'), NOBODY, NOBODY);
+    const user = await asNobody([], { uid: NOBODY, gid: NOBODY });
+    expect(await user.attach(1001, 'somebody')).toBe(0);
+    await user.call('Tmkdir', { dfid: await user.walk('private'), name: 'd', mode: 0o755, gid: 1001 });
+    expect(statSync(join(dir, 'private', 'd'))).toMatchObject({ uid: NOBODY, gid: NOBODY });
+    const daemon = await OtherUser.connect(parseAddress(server!.address), 1);
+    try {
+      expect(await daemon.attach()).toBe(errno.EPERM);
+      expect(await daemon.attach(NOBODY)).toBe(errno.EPERM);
+    } finally {
+      await daemon.end();
+    }
+    const root = await OtherUser.connect(parseAddress(server!.address), 0);
+    try {
+      expect(await root.attach(NOBODY)).toBe(0);
+    } finally {
+      await root.end();
+    }
+  });
+});
+
+describe('bounds', () => {
+  test('--size is what memory: has, and --max-connections how many get in', async () => {
+    const server = await startServer('memory:', [
+      ...['--listen', 'tcp!127.0.0.1!0', '--size=1m', '--max-connections=2', '--memory=64m'],
+      ...['--max-fids=100', '--max-files=100'],
+    ]);
+    try {
+      const { port } = parseAddress(server.address) as { port: number };
+      const silent = connect(port, '127.0.0.1');
+      const ended = new Promise((resolve) => silent.once('close', resolve));
+      await new Promise((resolve) => silent.once('connect', resolve));
+      const raws = [];
+      for (let i = 0; i < 2; i++) raws.push(new Raw9p(await connectSocket(parseAddress(server.address))));
+      await ended;
+      const [raw] = raws as [Raw9p];
+      await raw.version();
+      await raw.attach(0, process.getuid?.());
+      const { bsize, blocks } = await raw.call('Tstatfs', { fid: 0 });
+      expect(bsize * blocks).toBe(1024 * 1024);
+      for (const each of raws) each.transport.close();
+    } finally {
+      await server.kill();
+    }
+  });
+});
+
+test.runIf(process.platform === 'linux')('out of descriptors, what fails leaves nothing behind', () =>
+  withTempDir(async (dir) => {
+    const server = await startServer(dir);
+    try {
+      const raw = new Raw9p(await connectSocket(parseAddress(server.address)));
+      await raw.version();
+      await raw.attach(0, process.getuid?.());
+      const plain = new Raw9p(await connectSocket(parseAddress(server.address)));
+      await plain.version(8192, '9P2000.u');
+      await plain.attach(0, process.getuid?.());
+      const first = await raw.create(0, 'first');
+      const { pid } = server.process;
+      const most = readdirSync(`/proc/${pid}/fd`).length + 12;
+      await promisify(execFile)('prlimit', ['--pid', `${pid}`, `--nofile=${most}:${most}`]);
+      const made: string[] = [];
+      const making = { fid: 0, flags: OPEN.RDWR, mode: 0o644, gid: 0 };
+      let failed = 0;
+      for (let i = 0; failed === 0; i++) {
+        const fid = await raw.walk('');
+        failed = await raw.errno('Tlcreate', { ...making, fid, name: `f${i}` });
+        if (failed === 0) made.push(`f${i}`);
+      }
+      expect(failed).toBe(errno.EMFILE);
+      expect(made.length).toBeGreaterThan(5);
+      expect(await raw.errno('Tmkdir', { dfid: 0, name: 'd', mode: 0o755, gid: 0 })).toBe(0);
+      expect(await raw.errno('Tsymlink', { dfid: 0, name: 'l', target: 'x', gid: 0 })).toBe(0);
+      for (const perm of [(DM.DIR | 0o755) >>> 0, 0o644, (DM.SYMLINK | 0o777) >>> 0]) {
+        const body = { name: 'u', perm, mode: 0, extension: 'x' };
+        expect(await plain.errno('Tcreate', { fid: await plain.walk(''), ...body })).toBe(errno.EMFILE);
+      }
+      expect(readdirSync(dir).sort()).toEqual(['d', 'first', ...made, 'l'].sort());
+      await raw.clunk(first);
+      expect(await raw.errno('Tlcreate', { ...making, fid: await raw.walk(''), name: 'again' })).toBe(0);
+      for (const each of [raw, plain]) each.transport.close();
+    } finally {
+      await server.kill();
+    }
+  }),
+);
 
 describe('to behave like others', () => {
   test.each([

@@ -50,6 +50,31 @@ describe('wrong usage is one line and exit 2', () => {
     [['serve'], "missing required argument 'tree'"],
     [['serve', 'memory:', '--listen', 'tcp!h!70000'], "address 'tcp!h!70000': '70000' is not a port (0 to 65535)"],
     [['serve', 'memory:extra'], "'memory:extra': nothing follows memory:"],
+    [
+      ['serve', 'memory:', '--listen', 'tcp!192.0.2.1!0'],
+      'other machines reach tcp!192.0.2.1!0, and who their users are',
+    ],
+    [
+      ['serve', 'memory:', '--users', 'per'],
+      '--users=per: it takes peer, trust, squash=UID[:GID] or a file; did you mean peer?',
+    ],
+    [['serve', 'memory:', '--users', 'squash'], '--users=squash: it takes squash=UID[:GID]'],
+    [['serve', 'memory:', '--users', 'squash=1:'], '--users=squash=1:: it takes squash=UID[:GID]'],
+    [
+      ['serve', 'memory:', '--users', 'squash=no-such-user'],
+      'it takes squash=UID[:GID], of a user and a group of this',
+    ],
+    [
+      ['serve', 'memory:', '--users', '/nowhere/at/all'],
+      '--users takes peer, trust, squash=UID[:GID] or a file: /nowhere/at/all cannot',
+    ],
+    [['serve', 'memory:', '--size', '0'], 'It takes a number of bytes, more than 0, with k, m or g behind it'],
+    [['serve', '/', '--size', '1g'], '--size: / is not memory:, which is what has a size'],
+    [['serve', 'memory:', '--memory', '1k'], 'memory of 1024 bytes: with messages of'],
+    [['serve', 'memory:', '--max-connections', 'x'], 'It takes a number, more than 0.'],
+    [['serve', 'memory:', '--max-connections', '100000000'], '100000000 connections: this process may have'],
+    [['serve', 'memory:', '--dev'], '--dev: memory: is not a directory; serve a directory'],
+    [['serve', '/', '--dev', '--nodev'], "option '--nodev' cannot be used with option '--dev'"],
     [['serve', 'memory:', '--loglevel', 'tracy'], 'did you mean trace?'],
     [['check'], "missing required argument 'address'"],
     [['check', 'h', '--only', 'flsh-own'], '--only flsh-own: no rule has that name; did you mean flush-own?'],
@@ -85,7 +110,7 @@ describe('right usage that fails here is one line and exit 1', () => {
       'cannot listen on /etc/passwd: it exists and is not a socket',
     ],
     [['serve', 'memory:', '--listen', 'unix!/nowhere/at/all'], 'cannot listen on unix!/nowhere/at/all'],
-    [['serve', 'memory:', '--listen', 'tcp!192.0.2.1!0'], 'cannot listen on tcp!192.0.2.1!0'],
+    [['serve', 'memory:', '--listen', 'tcp!192.0.2.1!0', '--users', 'trust'], 'cannot listen on tcp!192.0.2.1!0'],
   ])('ninefs %j', (args, says) => refused(args, 1, says));
 });
 
@@ -114,7 +139,7 @@ describe('help', () => {
       const flags = [...stdout.matchAll(/^ {2}(?:(-\w), )?(--[a-z-]+)/gm)];
       expect(flags.length, command[0]).toBeGreaterThan(2);
       const missing = flags.filter(
-        ([, short = '-', long]) => !new RegExp(`(?<![\\w-])(?:${short}|${long})(?![\\w-])`).test(readme),
+        ([, short, long]) => !new RegExp(`(?<![\\w-])(?:${[short ?? long, long].join('|')})(?![\\w-])`).test(readme),
       );
       expect(
         missing.map(([, , long]) => long),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { optionsHelp, parseOptions, splitOptions } from '../../../src/cli/optionlist.ts';
+import { optionsHelp, parseOptions, sloppyList, splitOptions } from '../../../src/cli/optionlist.ts';
 import { ignored, options } from '../../../src/cli/options.ts';
 import { ConfigError } from '../../../src/common/errors.ts';
 
@@ -55,6 +55,12 @@ describe('splitting a list', () => {
       }),
     );
   });
+});
+
+test('mount -s: a list without what is not known', () => {
+  expect(sloppyList('ro,nosuch,fsname=a\\,b\\\\,x-foo,other=1,cache=none')).toBe(
+    'ro,fsname=a\\,b\\\\,x-foo,cache=none',
+  );
 });
 
 describe('values', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { escapeOption, findFusermount } from '../../../src/fuse/fusermount.ts';
-import { parseMountinfo } from '../../../src/fuse/mountinfo.ts';
+import { parseMountinfo, quoted, unquote } from '../../../src/fuse/mountinfo.ts';
 import { permitsAllowOther } from '../../../src/fuse/mountpoint.ts';
 
 const TEXT = `21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -50,4 +50,12 @@ test.each([
   ['', false],
 ])('fuse.conf %j', (conf, permits) => {
   expect(permitsAllowOther(conf)).toBe(permits);
+});
+
+test.each([
+  ['/a b\tc\nd\\e', '/a\\040b\\011c\\012d\\134e'],
+  ['/ä€#', '/ä€#'],
+])('a path is written as the kernel writes it, and comes back', (path, written) => {
+  expect(quoted(path)).toBe(written);
+  expect(unquote(written)).toBe(path);
 });

@@ -53,7 +53,9 @@ test('it holds what a plain buffer would, whatever is written, cut and read', ()
         expect(bytesOf(result).equals(was)).toBe(true);
         result.release?.();
       }
-      expect(bytesOf(content.read(0, size)).equals(model.subarray(0, size))).toBe(true);
+      const whole = content.read(0, size);
+      expect(bytesOf(whole).equals(model.subarray(0, size))).toBe(true);
+      whole.release?.();
       expect(budget.used).toBe(content.allocated);
       content.free();
       expect(budget.used).toBe(0);
@@ -80,6 +82,25 @@ describe('memory', () => {
     content.write(2 ** 39, Buffer.of(1));
     expect(budget.used).toBeLessThanOrEqual(CHUNK);
     expect(bytesOf(content.read(2 ** 39 - 1, 3))).toEqual(Buffer.of(0, 1, 0));
+  });
+
+  test('what is lent counts until it is released, also when the file has other bytes by then', () => {
+    const budget = new Budget(3 * CHUNK);
+    const content = new Content(budget);
+    content.write(0, Buffer.alloc(CHUNK, 1));
+    const reads = [];
+    for (let i = 2; i <= 3; i++) {
+      reads.push(content.read(0, CHUNK));
+      content.write(0, Buffer.of(i));
+      expect(budget.used).toBe(i * CHUNK);
+    }
+    reads.push(content.read(0, CHUNK));
+    expect(() => content.write(0, Buffer.of(4))).toThrow(expect.objectContaining({ errno: errno.ENOSPC }));
+    expect(reads.map((read) => bytesOf(read)[0])).toEqual([1, 2, 3]);
+    content.free();
+    expect(budget.used).toBe(3 * CHUNK);
+    for (const read of reads) read.release?.();
+    expect(budget.used).toBe(0);
   });
 
   test('a full tree writes what fits, then nothing, and has room again when something goes', () => {

@@ -14,7 +14,7 @@ import { hostTree } from '../../../src/server/server.ts';
 import { syscalls } from '../../../src/server/trees/host/syscalls.ts';
 import { OPEN, SETATTR } from '../../../src/wire/p9/constants.ts';
 import type { Raw9p } from '../../support/raw9p.ts';
-import { type Served, serveAny, serveTree } from '../../support/served.ts';
+import { openBelow, type Served, serveAny, serveTree } from '../../support/served.ts';
 import { makeTempDir, removeTempDir } from '../../support/tempdir.ts';
 
 const run = promisify(execFile);
@@ -431,4 +431,61 @@ test('the process that serves is itself again after every call', async () => {
   expect(await alice.errno('Tmkdir', { dfid: 0, name: 'x', mode: 0o700, gid: 4001 })).toBeGreaterThanOrEqual(0);
   fs.mkdirSync(join(dir, 'mine'));
   expect(fs.statSync(join(dir, 'mine')).uid).toBe(process.geteuid?.());
+});
+
+describe('an open file', () => {
+  test('has one descriptor, however many fids stand at it, and so has it when it is closed', async () => {
+    const [nodes, files]: [number[], number[]] = [[], []];
+    for (let i = 0; i < 20; i++) {
+      files.push(await raw.create(0, `f${i}`));
+      nodes.push(await raw.walk(`f${i}`));
+      if (i % 2 === 0) continue;
+      await raw.clunk(files.pop()!);
+      files.push(await raw.open(`f${i}`, OPEN.RDWR));
+    }
+    expect(openBelow(dir)).toHaveLength(21);
+    files.push(await raw.open('f0', OPEN.RDWR));
+    expect(openBelow(dir)).toHaveLength(22);
+    for (const fid of files) await raw.clunk(fid);
+    expect(openBelow(dir)).toHaveLength(21);
+    for (const fid of nodes) await raw.clunk(fid);
+    expect(openBelow(dir)).toHaveLength(1);
+  });
+
+  test('and its node outlive its name, in whatever order they are closed', async () => {
+    const first = await raw.create(0, 'f');
+    await raw.write(first, 'text');
+    const node = await raw.walk('f');
+    const second = await raw.open('f');
+    await raw.call('Tunlinkat', { dirfid: 0, name: 'f', flags: 0 });
+    fs.writeFileSync(join(dir, 'f'), 'another');
+    for (const fid of [first, second]) {
+      await raw.clunk(fid);
+      expect(await raw.getattr(node)).toMatchObject({ nlink: 0, size: 4 });
+      await raw.setattr(node, { valid: SETATTR.MODE, mode: 0o600 });
+    }
+    const again = await raw.walk('', node);
+    await raw.call('Tlopen', { fid: again, flags: OPEN.RDONLY });
+    expect((await raw.read(again)).toString()).toBe('text');
+    expect(fs.statSync(join(dir, 'f')).mode & 0o777).not.toBe(0o600);
+  });
+
+  test('of any kind serves its node in all that is asked of it', async () => {
+    fs.mkdirSync(join(dir, 'd'));
+    const listed = await raw.open('d');
+    const below = await raw.walk('d');
+    await raw.call('Tmkdir', { dfid: below, name: 'x', mode: 0o755, gid: 0 });
+    await raw.call('Trenameat', { olddirfid: below, oldname: 'x', newdirfid: below, newname: 'y' });
+    const file = await raw.create(below, 'f', { flags: OPEN.WRONLY, mode: 0o200 });
+    const node = await raw.walk('f', below);
+    await raw.call('Tlink', { dfid: below, fid: node, name: 'g' });
+    await raw.setattr(node, { valid: SETATTR.SIZE | SETATTR.MODE, size: 10, mode: 0o644 });
+    await raw.call('Txattrcreate', { fid: await raw.walk('', node), name: 'user.a', size: 0, flags: 1 });
+    const read = await raw.open('d/g');
+    expect((await raw.read(read)).length).toBe(10);
+    expect(await raw.errno('Tread', { fid: file, offset: 0, count: 1 })).toBe(errno.EBADF);
+    expect(await walkErrno(below, '..')).toBe(0);
+    expect((await raw.list(listed)).map(({ name }) => name).sort()).toEqual(['.', '..', 'f', 'g', 'y']);
+    expect((await raw.getattr(node)).nlink).toBe(2);
+  });
 });

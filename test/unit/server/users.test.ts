@@ -31,32 +31,42 @@ async function withFiles(body: (users: Users, files: { passwd: string; group: st
 
 test('n_uname counts, uname stands in for it', () =>
   withFiles((users) => {
-    const alice = { uid: 1001, gid: 100, groups: [100, 29, 10], uname: 'alice' };
-    expect(users.find('', 1001)).toEqual(alice);
-    expect(users.find('bob', 1001)).toEqual(alice);
-    expect(users.find('alice', NONUNAME)).toEqual(alice);
-    expect(users.find('1001', NONUNAME)).toEqual(alice);
+    expect(users.of(1001, 'own')).toEqual({
+      uid: 1001,
+      gid: 100,
+      groups: [100, 29, 10],
+      uname: 'alice',
+      newGroup: 'own',
+    });
+    expect(users.claimed('', 1001)).toBe(1001);
+    expect(users.claimed('bob', 1001)).toBe(1001);
+    expect(users.claimed('alice', NONUNAME)).toBe(1001);
+    expect(users.claimed('1001', NONUNAME)).toBe(1001);
   }));
 
-test('a uid that nobody has is its own group', () =>
+test('a uid that nobody has is its own group, but in no group that there is without being believed', () =>
   withFiles((users) => {
-    expect(users.find('carol', 5000)).toEqual({ uid: 5000, gid: 5000, groups: [5000], uname: 'carol' });
+    const carol = { uid: 5000, gid: 5000, groups: [5000], uname: '5000' };
+    expect(users.of(5000, 'any')).toEqual({ ...carol, newGroup: 'any' });
+    expect(users.of(5000, 'own')).toEqual({ ...carol, newGroup: 'own' });
+    expect(users.of(10, 'any')).toMatchObject({ uid: 10, gid: 10, groups: [10] });
+    expect(users.of(10, 'own')).toMatchObject({ uid: 10, gid: 65534, groups: [65534] });
   }));
 
 test('a name that nobody has is nobody', () =>
   withFiles((users) => {
     for (const name of ['carol', '', 'broken', '-1', '4294967295', '1e3'])
-      expect(users.find(name, NONUNAME)).toBeUndefined();
+      expect(users.claimed(name, NONUNAME)).toBeUndefined();
   }));
 
 test('the files are read again when they have changed, and may go', () =>
   withFiles((users, files) => {
-    expect(users.find('carol', NONUNAME)).toBeUndefined();
+    expect(users.claimed('carol', NONUNAME)).toBeUndefined();
     writeFileSync(files.passwd, `${PASSWD}carol:x:1003:1003::/:/bin/sh\n`);
-    expect(users.find('carol', NONUNAME)?.uid).toBe(1003);
+    expect(users.claimed('carol', NONUNAME)).toBe(1003);
     rmSync(files.passwd);
     rmSync(files.group);
-    expect(users.find('', 1001)).toEqual({ uid: 1001, gid: 1001, groups: [1001], uname: '' });
+    expect(users.of(1001, 'own')).toMatchObject({ uid: 1001, gid: 1001, groups: [1001], uname: '1001' });
   }));
 
 test('names of numbers and numbers of names, and numbers that stand for themselves', () =>

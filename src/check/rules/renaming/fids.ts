@@ -1,4 +1,5 @@
-// Owns: the fids that questions about renames ask about, made before the rename, and the forms that most questions have.
+// Owns: the fids that questions about renames ask about, made before the rename, and the forms that most questions
+// have.
 // Guarantees: no fid of Tlcreate is renamed, since Debian's diod ends when one is.
 
 import { Probe } from '../../probe.ts';

@@ -1,6 +1,6 @@
 // Owns: the messages that rename within a directory, for the questions that are asked about each of them.
-// Guarantees: a message that names a fid is sent through one of its own, since servers whose fids are paths move the fid
-// that Trename or Twstat names and leave the others behind.
+// Guarantees: a message that names a fid is sent through one of its own, since servers whose fids are paths move the
+// fid that Trename or Twstat names and leave the others behind.
 
 import type { Answer } from '../../answers.ts';
 import type { DialectName } from '../../dialects/dialect.ts';

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { ConfigError } from '../../../common/errors.ts';
 import { FS_TYPE, type MountOptions, unmount } from '../../mount.ts';
 import { canonicalPath, findMount } from '../../mountinfo.ts';
-import { checkHost, checkMountpoint } from '../../mountpoint.ts';
+import { checkCovered, checkHost, checkMountpoint } from '../../mountpoint.ts';
 
 /** Nothing tells this process that its mount has gone: libfuse's thread ends without a word. So it is looked at. */
 const LOOK_MS = 500;
@@ -42,6 +42,7 @@ function watch(isThere: () => Promise<boolean>): { gone: Promise<void>; stop(): 
 
 export async function linuxPlace(options: MountOptions): Promise<Place> {
   const { mountpoint: given, force = false, allowOther = false } = options;
+  await checkCovered(given, force);
   const verdict = await checkMountpoint(given, FS_TYPE, force);
   await checkHost(allowOther, process.geteuid?.() === 0);
   if (verdict === 'clear') {
@@ -100,7 +101,8 @@ export async function macUnmount(path: string, lazy: boolean): Promise<void> {
 }
 
 /** macOS: a mount's root is on another device than the directory that it is in. */
-export async function macPlace({ mountpoint: given }: MountOptions): Promise<Place> {
+export async function macPlace({ mountpoint: given, force = false }: MountOptions): Promise<Place> {
+  await checkCovered(given, force);
   const device = async (path: string): Promise<number> => (await stat(path)).dev;
   let mountpoint: string;
   try {

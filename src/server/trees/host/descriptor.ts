@@ -1,11 +1,11 @@
 // The descriptors by which nodes hold their inodes, and the bound on how many are open: a client may hold more files than a
-// process may have descriptors. One that was not used lately is closed, and opened again when its node is asked next, by
-// the directory and the name that last led to it.
+// process may have descriptors. A node that is open as a file goes by the descriptor of that and has none of its own. One
+// that was not used lately is closed, and opened again when its node is asked next, by the directory and the name that
+// last led to it.
 // Guarantees: what is opened again is the same inode, or the node is stale (ESTALE); nothing is closed that could not be
-// found again at that moment, that is open as a file, or that has no name. A name that this server removes or replaces
-// does not make a node stale, for its descriptor is opened before. What others on the machine rename or remove may.
+// found again at that moment, or that has no name. A name that this server removes or replaces does not make a node stale,
+// for its descriptor is opened before. What others on the machine rename or remove may.
 
-import { readFileSync } from 'node:fs';
 import { errno } from '../../../common/errno.ts';
 import { refuse } from '../../refuse.ts';
 import type { HostNode } from './node.ts';
@@ -18,7 +18,10 @@ export class Descriptor {
   /** When the inode was made: a number that a file system gives again is told by it. */
   readonly #born: number;
   readonly #bornNsec: number;
-  #fd: number;
+  /** Its own, if it is not negative. */
+  #fd = -1;
+  /** Of what is open on the node; the first is as good as one of its own. */
+  readonly #files: number[] = [];
   #hint: { dir: HostNode; name: string } | undefined;
   /** Reasons to stay open. */
   #holds = 0;
@@ -28,24 +31,46 @@ export class Descriptor {
   /** Its place in the ring. */
   slot = -1;
 
-  /** Takes the descriptor over; `volume.stat` is what it looks like. */
-  constructor(volume: Volume, fd: number) {
+  /** `volume.stat` is what it looks like. It is to be given a descriptor at once: by adopt(), or by lend(). */
+  constructor(volume: Volume) {
     this.#volume = volume;
     this.id = volume.identify();
     this.#born = volume.stat[STAT.BTIME]!;
     this.#bornNsec = volume.stat[STAT.BTIME + 1]!;
-    this.#fd = fd;
-    volume.ring.add(this);
   }
 
   private get isOpen(): boolean {
-    return this.#fd >= 0;
+    return this.#fd >= 0 || this.#files.length > 0;
   }
 
   /** Opens it when it is not. Overwrites `volume.stat` then. */
   get fd(): number {
     this.recent = true;
-    return this.#fd >= 0 ? this.#fd : this.#reopen();
+    const [file] = this.#files;
+    return file ?? (this.#fd >= 0 ? this.#fd : this.#reopen());
+  }
+
+  /** The node is open as a file, whose descriptor is as good as its own until takeBack(). */
+  lend(file: number): void {
+    if (this.#files.push(file) === 1) this.#volume.stands(1);
+    if (this.#fd >= 0) this.#drop();
+  }
+
+  /** The file is about to be closed. With `stays`, the node goes on being used, and has a descriptor of its own again. */
+  takeBack(file: number, stays: boolean): void {
+    this.#files.splice(this.#files.indexOf(file), 1);
+    if (this.#files.length > 0) return;
+    this.#volume.stands(-1);
+    if (!stays) return;
+    const fd = this.#volume.openingLast(() => this.#volume.sys.reopen(file, O.PATH));
+    // where there is none to be had, it is found by its name when it is asked next
+    if (fd >= 0) this.adopt(fd);
+  }
+
+  #drop(): void {
+    this.#volume.sys.close(this.#fd);
+    this.#fd = -1;
+    this.#volume.ring.remove(this);
   }
 
   hold(): void {
@@ -89,7 +114,7 @@ export class Descriptor {
 
   /** Takes over another descriptor of the same inode. */
   adopt(fd: number): void {
-    if (this.#fd >= 0) {
+    if (this.isOpen) {
       this.#volume.sys.close(fd);
       return;
     }
@@ -135,24 +160,19 @@ export class Descriptor {
   /** Closes it if it can be found again; tells whether it did. */
   evict(): boolean {
     if (this.#holds > 0 || this.#hint === undefined) return false;
-    const { sys, stat, ring } = this.#volume;
+    const { sys, stat } = this.#volume;
     const there = this.#byHint((dir, name) => sys.statat(dir, name, stat));
     if (there < 0 || !this.#matches()) {
       if (there === 0 || there === -errno.ESTALE) this.#lost();
       return false;
     }
-    sys.close(this.#fd);
-    this.#fd = -1;
-    ring.remove(this);
+    this.#drop();
     return true;
   }
 
   /** The node is gone. */
   close(): void {
-    if (this.#fd >= 0) {
-      this.#volume.sys.close(this.#fd);
-      this.#volume.ring.remove(this);
-    }
+    if (this.#fd >= 0) this.#drop();
     this.#lost();
   }
 }
@@ -162,12 +182,13 @@ const LOOKS = 64;
 
 /** The open descriptors, in the order of a clock whose hand passes by what was used since its last turn. */
 export class Ring {
-  readonly #limit: number;
+  readonly #limit: () => number;
   readonly #open: Descriptor[] = [];
   #hand = 0;
   #busy = false;
 
-  constructor(limit: number = defaultLimit()) {
+  /** `limit`: how many there may be now, if that is more than a few. */
+  constructor(limit: () => number) {
     this.#limit = limit;
   }
 
@@ -190,7 +211,8 @@ export class Ring {
 
   /** To be called before one more is opened. */
   trim(): void {
-    if (this.#open.length >= this.#limit) this.#sweep(() => this.#open.length < this.#limit);
+    const limit = this.#limit();
+    if (this.#open.length >= limit) this.#sweep(() => this.#open.length < limit);
   }
 
   /** Closes a few, whatever the bound; false when it closed none. */
@@ -215,10 +237,4 @@ export class Ring {
       this.#busy = false;
     }
   }
-}
-
-/** Half of what the process may have: open files, locks and sockets need some too. */
-function defaultLimit(): number {
-  const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-  return Math.max(LOOKS, Math.floor(Number(soft ?? 1024) / 2));
 }

@@ -19,9 +19,10 @@ import {
   type RecordLock,
   type User,
 } from '../../tree.ts';
-import { S, withoutPrivileges } from '../modes.ts';
+import { S } from '../modes.ts';
 import type { HostNode } from './node.ts';
 import { check, STAT } from './syscalls.ts';
+import { dropPrivileges } from './terms.ts';
 import { qidType } from './volume.ts';
 
 const readAsync = promisify(read);
@@ -36,19 +37,23 @@ const LISTING = 32 * 1024;
 /** struct linux_dirent64: d_ino, d_off, d_reclen, d_type, d_name. */
 const DIRENT = { INO: 0, OFF: 8, RECLEN: 16, TYPE: 18, NAME: 19 } as const;
 const OFFSET_MAX = 2 ** 53 - 1;
+/** Entries that are kept in all listings of a tree together; each is a few hundred bytes. */
+const AHEAD_MAX = 50_000;
 
 export class HostFile implements OpenFile {
   readonly fd: number;
   readonly #node: HostNode;
   readonly #user: User;
+  #hasWritten = false;
   /** Entries read from the kernel and not passed on, in order. */
   #ahead: Dirent[] = [];
   /** The cookie of the entry before them. */
   #at = 0n;
 
-  /** Takes the descriptor over; keeps the node, and that one's descriptor. */
+  /** Takes the descriptor over, by which the node goes as well while it is open; keeps the node. */
   constructor(node: HostNode, fd: number, user: User) {
-    node.hold();
+    node.opened(fd);
+    node.volume.uses(1);
     this.#node = node;
     this.fd = fd;
     this.#user = user;
@@ -107,8 +112,11 @@ export class HostFile implements OpenFile {
   write(offset: number, data: Uint8Array, signal: { readonly aborted: boolean }): Awaitable<number> {
     if (offset > OFFSET_MAX - data.length) refuse(errno.EFBIG);
     if (data.length === 0) return 0;
-    const { identity, sys } = this.#node.volume;
-    if (identity.isBelowServer(this.#user)) this.#dropPrivileges();
+    const { volume } = this.#node;
+    const { identity, sys, terms } = volume;
+    // the thread that writes is the server's, for which the kernel keeps suid and sgid bits
+    if (identity.isBelowServer(this.#user) || (terms.nosuid && !this.#hasWritten)) dropPrivileges(volume, this.fd);
+    this.#hasWritten = true;
     if (data.length <= WRITE_HERE) return check(sys.pwrite(this.fd, data, offset));
     return this.#writeLater(offset, data, signal);
   }
@@ -129,37 +137,41 @@ export class HostFile implements OpenFile {
     return done;
   }
 
-  /** A write by somebody without privileges clears suid and sgid; the thread that writes is the server's, which has them. */
-  #dropPrivileges(): void {
-    const { volume } = this.#node;
-    volume.look(this.fd);
-    const mode = volume.stat[STAT.MODE]! & ~S.IFMT;
-    if (!(mode & (S.ISUID | S.ISGID))) return;
-    const left = withoutPrivileges(mode);
-    if (left !== mode) check(volume.sys.chmod(this.fd, left));
-  }
-
   readdir(cookie: bigint, add: (entry: Dirent) => boolean): void {
     if (!this.#isDirectory) refuse(errno.ENOTDIR);
     const { sys } = this.#node.volume;
     if (cookie !== this.#at) {
       check(sys.seekdir(this.fd, cookie));
-      this.#ahead = [];
+      this.#keep([]);
       this.#at = cookie;
     }
     for (;;) {
       let passed = 0;
       for (const entry of this.#ahead) {
         if (!add(entry)) {
-          this.#ahead = this.#ahead.slice(passed);
+          this.#keepFor(this.#ahead.slice(passed));
           return;
         }
         this.#at = entry.offset;
         passed++;
       }
-      this.#ahead = this.#fetch();
+      this.#keep(this.#fetch());
       if (this.#ahead.length === 0) return;
     }
+  }
+
+  /** What is left for the next call, or nothing, where so much is kept for other listings that it is read again. */
+  #keepFor(entries: Dirent[]): void {
+    const { volume } = this.#node;
+    this.#keep([]);
+    if (volume.ahead + entries.length > AHEAD_MAX) check(volume.sys.seekdir(this.fd, this.#at));
+    else this.#keep(entries);
+  }
+
+  #keep(entries: Dirent[]): void {
+    const { volume } = this.#node;
+    volume.ahead += entries.length - this.#ahead.length;
+    this.#ahead = entries;
   }
 
   /** The next entries; none at the end. */
@@ -207,8 +219,13 @@ export class HostFile implements OpenFile {
 
   close(): void {
     this.#node.locks.drop(this);
-    const result = this.#node.volume.sys.close(this.fd);
-    this.#node.unhold();
+    const { volume } = this.#node;
+    this.#keep([]);
+    volume.uses(-1);
+    this.#node.closing(this.fd);
+    const result = volume.sys.close(this.fd);
+    volume.keepSpare();
+    this.#node.release();
     check(result);
   }
 }

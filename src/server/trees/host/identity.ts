@@ -5,6 +5,7 @@
 // Guarantees: when as() returns or throws, the thread is the server's again; nothing else runs in between.
 
 import type { User } from '../../tree.ts';
+import { groupOfNew } from '../modes.ts';
 import { check, type Syscalls } from './syscalls.ts';
 
 /** A user's file system id that owns nothing, to try with. */
@@ -26,15 +27,27 @@ export class Identity {
     return this.#switches ? user.uid === 0 : process.geteuid?.() === 0;
   }
 
+  /** Whether what it is asked is asked as this user. */
+  actsAs(user: User): boolean {
+    return this.#switches || user.uid === process.geteuid?.();
+  }
+
+  /** The group with which the user makes something; undefined where the client names one that is not for this user. */
+  groupOfNew(user: User, wanted: number): number | undefined {
+    return this.#switches ? groupOfNew(user, wanted) : user.gid;
+  }
+
+  /** Whether the kernel takes the server for one that may leave setuid bits on what it writes to. */
+  get isPrivileged(): boolean {
+    return process.geteuid?.() === 0;
+  }
+
   /** Whether a thread that did not ask as this user would have privileges that the user has not. */
   isBelowServer(user: User): boolean {
     return this.#switches && user.uid !== 0;
   }
 
-  /**
-   * Makes a call as `user`, for what it creates with the group `gid`. That one is the client's word, as the uid is: without
-   * authentication it is worth as much.
-   */
+  /** Makes a call as `user`, for what it creates with the group `gid`, which is one that groupOfNew() has allowed. */
   as<T>(user: User, call: () => T, gid: number = user.gid): T {
     if (!this.#switches || (user.uid === 0 && gid === 0)) return call();
     let groups = this.#groups.get(user);

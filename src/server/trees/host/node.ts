@@ -1,32 +1,30 @@
-// One file of a host directory: an O_PATH descriptor, which stands for the inode whatever becomes of its names.
+// One file of a host directory: a descriptor, which stands for the inode whatever becomes of its names: one that can do
+// nothing else (O_PATH), or that of the file while it is open.
 // Guarantees: every operation goes from this descriptor, or from it and one name, so that nothing above is resolved again and
 // no symbolic link is followed; `..` leads no higher than the root, and nowhere from a directory that was moved out of it.
 // How many descriptors are open at a time is bounded (descriptor.ts).
 
 import { errno } from '../../../common/errno.ts';
 import { isErrno } from '../../../common/errors.ts';
-import { decodeText } from '../../../common/text.ts';
 import { OPEN, QT } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
 import type { Attributes, Changes, OpenFile, Statfs, TreeNode, User } from '../../tree.ts';
 import { MAY, permits, S } from '../modes.ts';
+import { change } from './change.ts';
 import { Descriptor } from './descriptor.ts';
 import { HostFile } from './file.ts';
 import { HostLocks } from './locks.ts';
 import { check, O, STAT } from './syscalls.ts';
-import { pathOf, qidType, type Volume } from './volume.ts';
+import { permissions } from './terms.ts';
+import { pathOf, type Volume } from './volume.ts';
 import { getxattr, listxattr, removexattr, setxattr } from './xattrs.ts';
 
-const KEEP = 0xffffffff;
-const TIME = { NOW: 2 ** 30 - 1, OMIT: 2 ** 30 - 2 } as const;
 /** What a client may ask of open(2) here. The rest is a matter of its own machine; O_DIRECTORY is checked, not passed on. */
 const OPEN_FLAGS = OPEN.ACCMODE | OPEN.TRUNC | OPEN.APPEND | OPEN.DSYNC | OPEN.SYNC;
 const AT_REMOVEDIR = 0x200;
 /** Somebody who makes and removes a name in turns must not hold the server up. */
 const CREATE_TRIES = 64;
-/** More than a target may have (PATH_MAX), so that a cut one would show. */
-const target = Buffer.allocUnsafeSlow(4097);
 
 export class HostNode implements TreeNode {
   readonly volume: Volume;
@@ -36,21 +34,23 @@ export class HostNode implements TreeNode {
   #refs = 1;
   #locks: HostLocks | undefined;
 
-  /** Takes the descriptor over; `volume.stat` is what it looks like. */
-  private constructor(volume: Volume, fd: number, root: HostNode | undefined) {
+  /** `volume.stat` is what it looks like; its descriptor is to be given a real one at once. */
+  private constructor(volume: Volume, root: HostNode | undefined) {
     this.volume = volume;
     this.#root = root ?? this;
-    this.#descriptor = new Descriptor(volume, fd);
+    this.#descriptor = new Descriptor(volume);
     const { id } = this.#descriptor;
-    const { device, ino } = id;
-    this.qid = { type: qidType(volume.stat[STAT.MODE]!), version: volume.version(), path: pathOf(device, ino) };
+    this.qid = volume.qid(id);
     volume.enter(id, this);
-    if (root === undefined) this.hold();
   }
 
+  /** Takes the descriptor over. */
   static root(volume: Volume, fd: number): HostNode {
     volume.look(fd);
-    return new HostNode(volume, fd, undefined);
+    const root = new HostNode(volume, undefined);
+    root.#descriptor.adopt(fd);
+    root.hold();
+    return root;
   }
 
   get isRoot(): boolean {
@@ -71,6 +71,17 @@ export class HostNode implements TreeNode {
   unhold(): void {
     this.#descriptor.unhold();
     this.release();
+  }
+
+  /** It is open as a file, with that descriptor, and has one reference more. */
+  opened(file: number): void {
+    this.retain();
+    this.#descriptor.lend(file);
+  }
+
+  /** That file is about to be closed; the reference is given back after it. */
+  closing(file: number): void {
+    this.#descriptor.takeBack(file, this.#refs > 1);
   }
 
   get locks(): HostLocks {
@@ -101,25 +112,22 @@ export class HostNode implements TreeNode {
     const { volume } = this;
     check(fd);
     volume.ring.trim();
-    try {
-      volume.look(fd);
-    } catch (error) {
-      volume.sys.close(fd);
-      throw error;
-    }
-    const { device, ino } = volume.identify();
-    const known = device.nodes.get(ino);
-    let node: HostNode;
-    if (known === undefined || !known.#descriptor.isOrWas()) {
-      node = new HostNode(volume, fd, this.#root);
-    } else {
-      known.#refs++;
-      known.#descriptor.adopt(fd);
-      known.qid.version = volume.version();
-      node = known;
-    }
+    volume.lookNew(fd);
+    const node = this.#nodeSeen();
+    node.#descriptor.adopt(fd);
     if (name !== undefined) node.#descriptor.foundAt(this, name);
     return node;
+  }
+
+  /** The node of what `volume.stat` shows, with a reference; a new one has no descriptor yet. */
+  #nodeSeen(): HostNode {
+    const { volume } = this;
+    const { device, ino } = volume.identify();
+    const known = device.nodes.get(ino);
+    if (known === undefined || !known.#descriptor.isOrWas()) return new HostNode(volume, this.#root);
+    known.#refs++;
+    known.qid.version = volume.version();
+    return known;
   }
 
   /** The known node to which the name leads, its descriptor open and held; the caller unholds it. */
@@ -160,7 +168,16 @@ export class HostNode implements TreeNode {
   }
 
   #mayChange(): void {
-    if (this.volume.readOnly) refuse(errno.EROFS);
+    if (this.volume.terms.readOnly) refuse(errno.EROFS);
+  }
+
+  /** For what is made in this directory; one with the setgid bit gives its own group, whoever asks (inode(7)). */
+  #groupOfNew(user: User, wanted: number): number {
+    const { identity, stat } = this.volume;
+    const group = identity.groupOfNew(user, wanted);
+    if (group !== undefined) return group;
+    this.#look();
+    return stat[STAT.MODE]! & S.ISGID ? user.gid : refuse(errno.EPERM);
   }
 
   walk(name: string, user: User): HostNode {
@@ -192,32 +209,13 @@ export class HostNode implements TreeNode {
 
   setattr(changes: Changes, file: OpenFile | undefined, user: User): void {
     this.#mayChange();
-    const { sys } = this.volume;
-    const { fd } = this;
-    const { mode, uid, gid, size, atime, mtime } = changes;
-    if (size !== undefined) {
-      const open = file instanceof HostFile ? file : undefined;
-      if (open !== undefined) this.#as(user, () => sys.ftruncate(open.fd, size));
-      else this.#as(user, () => sys.truncate(fd, size));
-    }
-    if (uid !== undefined || gid !== undefined) this.#as(user, () => sys.chown(fd, uid ?? KEEP, gid ?? KEEP));
-    if (mode !== undefined) {
-      if (this.qid.type & QT.SYMLINK) refuse(errno.EOPNOTSUPP);
-      this.#as(user, () => sys.chmod(fd, mode));
-    }
-    // cutting a file has set it already, with a right that setting times alone may not have
-    const cut = size !== undefined && atime === undefined && mtime === 'now';
-    if ((atime !== undefined || mtime !== undefined) && !cut) {
-      const [a, m] = [timeOf(atime), timeOf(mtime)];
-      this.#as(user, () => sys.utimens(fd, a.sec, a.nsec, m.sec, m.nsec));
-    }
+    change(this, changes, file instanceof HostFile ? file : undefined, user);
     this.#look();
   }
 
   readlink(): string {
     if (!(this.qid.type & QT.SYMLINK)) refuse(errno.EINVAL);
-    const length = check(this.volume.sys.readlink(this.fd, target));
-    return decodeText(target.subarray(0, length));
+    return this.volume.readlink(this.fd);
   }
 
   statfs(): Statfs {
@@ -247,12 +245,14 @@ export class HostNode implements TreeNode {
   create(name: string, flags: number, mode: number, gid: number, user: User): { node: HostNode; file: HostFile } {
     const { fd: dir, volume } = this;
     const { sys } = volume;
-    if (volume.readOnly) {
+    if (volume.terms.readOnly) {
       if (this.#exists(name, user)) return this.#openExisting(name, flags, user);
       refuse(errno.EROFS);
     }
     const making = (flags & OPEN_FLAGS) | OPEN.NONBLOCK | OPEN.CREATE | OPEN.EXCL;
-    const make = () => volume.identity.as(user, () => sys.openat(dir, name, making, mode & 0o7777), gid);
+    const group = this.#groupOfNew(user, gid);
+    const bits = permissions(volume.terms, mode, false);
+    const make = () => volume.identity.as(user, () => sys.openat(dir, name, making, bits), group);
     let fd = this.#opening(make);
     for (let tries = 0; fd === -errno.EEXIST && !(flags & OPEN.EXCL); tries++) {
       try {
@@ -264,17 +264,16 @@ export class HostNode implements TreeNode {
       fd = this.#opening(make);
     }
     check(fd);
-    let node: HostNode;
     try {
-      node = this.#nodeOf(
-        this.#opening(() => sys.reopen(fd, O.PATH)),
-        name,
-      );
+      volume.lookNew(fd);
     } catch (error) {
-      sys.close(fd);
+      volume.identity.as(user, () => sys.unlinkat(dir, name, 0));
       throw error;
     }
-    return { node, file: new HostFile(node, fd, user) };
+    const node = this.#nodeSeen();
+    const file = new HostFile(node, fd, user);
+    node.#descriptor.foundAt(this, name);
+    return { node, file };
   }
 
   #exists(name: string, user: User): boolean {
@@ -294,28 +293,26 @@ export class HostNode implements TreeNode {
     }
   }
 
-  /** The qid of an entry that was just made. */
+  /** The qid of an entry that was just made; asked for without a descriptor, of which there may be none left. */
   #made(name: string): Qid {
     const { fd, volume } = this;
-    const node = this.#nodeOf(
-      this.#opening(() => volume.sys.openat(fd, name, O.PATH, 0)),
-      name,
-    );
-    node.release();
-    return node.qid;
+    check(volume.sys.statat(fd, name, volume.stat));
+    return volume.qid(volume.identify());
   }
 
   mkdir(name: string, mode: number, gid: number, user: User): Qid {
     this.#mayChange();
     const { fd } = this;
-    this.#as(user, () => this.volume.sys.mkdirat(fd, name, mode & 0o7777), gid);
+    const group = this.#groupOfNew(user, gid);
+    this.#as(user, () => this.volume.sys.mkdirat(fd, name, permissions(this.volume.terms, mode, true)), group);
     return this.#made(name);
   }
 
   symlink(name: string, target: string, gid: number, user: User): Qid {
     this.#mayChange();
     const { fd } = this;
-    this.#as(user, () => this.volume.sys.symlinkat(target, fd, name), gid);
+    const group = this.#groupOfNew(user, gid);
+    this.#as(user, () => this.volume.sys.symlinkat(target, fd, name), group);
     return this.#made(name);
   }
 
@@ -323,9 +320,12 @@ export class HostNode implements TreeNode {
     this.#mayChange();
     const type = mode & S.IFMT || S.IFREG;
     if (type === S.IFDIR || type === S.IFLNK) refuse(errno.EINVAL);
+    if ((type === S.IFCHR || type === S.IFBLK) && this.volume.terms.nodev) refuse(errno.EPERM);
     const { major, minor } = device;
     const { fd } = this;
-    this.#as(user, () => this.volume.sys.mknodat(fd, name, type | (mode & 0o7777), major, minor), gid);
+    const group = this.#groupOfNew(user, gid);
+    const bits = type | permissions(this.volume.terms, mode, false);
+    this.#as(user, () => this.volume.sys.mknodat(fd, name, bits, major, minor), group);
     return this.#made(name);
   }
 
@@ -389,11 +389,6 @@ export class HostNode implements TreeNode {
     removexattr(this.volume, this.fd, name, user);
     this.#look();
   }
-}
-
-function timeOf(time: { sec: number; nsec: number } | 'now' | undefined): { sec: number; nsec: number } {
-  if (time === undefined) return { sec: 0, nsec: TIME.OMIT };
-  return time === 'now' ? { sec: 0, nsec: TIME.NOW } : time;
 }
 
 function hostNode(node: TreeNode): HostNode {

@@ -1,4 +1,5 @@
-// The typed face of server/addon/hostfs.c, loaded when a host tree is made, so that nothing else in the program needs it.
+// The typed face of server/addon/hostfs.c, loaded when a host tree is made or a unix socket's client is to be told, so that
+// nothing else in the program needs it.
 // Guarantees: a missing or unloadable addon is one ConfigError that says how to build it, never a stack trace.
 
 import { constants } from 'node:fs';
@@ -43,6 +44,8 @@ export interface Syscalls {
   getlock(fd: number, type: number, start: bigint, end: bigint, out: Float64Array): number;
   assume(uid: number, gid: number, groups: Uint32Array): number;
   resume(): number;
+  /** The uid of the process that connected to a unix socket. */
+  peer(socket: number): number;
 }
 
 /** Where stat() and statat() put what. Times are seconds, with nanoseconds in the next element. */

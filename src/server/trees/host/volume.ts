@@ -4,20 +4,28 @@
 // file to a new one, though not while a descriptor holds it.
 
 import { errno } from '../../../common/errno.ts';
+import { decodeText } from '../../../common/text.ts';
 import { GETATTR, QT, V9FS_MAGIC } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
+import { descriptorLimit } from '../../limits.ts';
 import type { Attributes, Statfs } from '../../tree.ts';
 import { encodeDevice, S } from '../modes.ts';
 import { Ring } from './descriptor.ts';
 import type { Identity } from './identity.ts';
 import type { HostNode } from './node.ts';
 import { check, O, STAT, type Syscalls } from './syscalls.ts';
+import type { HostTerms } from './terms.ts';
 
 const TWO32 = 2 ** 32;
 /** Device numbers stand above these bits of a qid.path. */
 const DEVICE_SHIFT = 48n;
+/** Nodes whose descriptors may be open, however many files are. */
+const FEWEST = 64;
 /** Bounds the way up: what lies deeper counts as outside. A path of PATH_MAX has 2048 names at most. */
 const DEEPEST = 32768;
+
+/** More than a target may have (PATH_MAX), so that a cut one would show. */
+const target = Buffer.allocUnsafeSlow(4097);
 
 interface Device {
   readonly prefix: bigint;
@@ -33,18 +41,32 @@ export interface Identification {
 export class Volume {
   readonly sys: Syscalls;
   readonly identity: Identity;
-  readonly readOnly: boolean;
+  readonly terms: HostTerms;
   readonly ring: Ring;
   /** Of the last look(). */
   readonly stat = new Float64Array(STAT.COUNT);
   readonly #devices = new Map<number, Device>();
   #nodes = 0;
+  #standing = 0;
+  #spare = -1;
+  /** Entries that listings have read and not passed on. */
+  ahead = 0;
+  /** Descriptors that are open for files and locks. */
+  #used = 0;
 
-  constructor(sys: Syscalls, identity: Identity, readOnly: boolean, descriptors: number | undefined) {
+  /** `descriptors`: of nodes; without it the tree has half of what the process may have, for nodes, files and locks together. */
+  constructor(sys: Syscalls, identity: Identity, terms: HostTerms, descriptors: number | undefined) {
     this.sys = sys;
     this.identity = identity;
-    this.readOnly = readOnly;
-    this.ring = new Ring(descriptors);
+    this.terms = terms;
+    const half = Math.floor(descriptorLimit() / 2);
+    this.ring = new Ring(() => descriptors ?? Math.max(FEWEST, half - this.#used));
+    this.keepSpare();
+  }
+
+  /** A descriptor was opened for a file or a lock, or closed. */
+  uses(change: 1 | -1): void {
+    this.#used += change;
   }
 
   /** Nodes, each with a descriptor or none; for leak checks. */
@@ -53,7 +75,12 @@ export class Volume {
   }
 
   get hasEvicted(): boolean {
-    return this.ring.size < this.#nodes;
+    return this.ring.size + this.#standing < this.#nodes;
+  }
+
+  /** One node more, or fewer, goes by the descriptor of a file that is open on it. */
+  stands(change: 1 | -1): void {
+    this.#standing += change;
   }
 
   /** A call that gives a descriptor; when there are no more, some are made free first. */
@@ -63,9 +90,40 @@ export class Volume {
     return this.ring.squeeze() ? call() : fd;
   }
 
+  /** A call that gives a descriptor in place of one that is closed at once: for it the spare one may be used up. */
+  openingLast(call: () => number): number {
+    const fd = this.opening(call);
+    if (fd !== -errno.EMFILE && fd !== -errno.ENFILE) return fd;
+    this.#closeSpare();
+    return call();
+  }
+
+  /** Keeps one descriptor for openingLast(). */
+  keepSpare(): void {
+    if (this.#spare < 0) this.#spare = this.sys.root('/');
+  }
+
+  #closeSpare(): void {
+    if (this.#spare >= 0) this.sys.close(this.#spare);
+    this.#spare = -1;
+  }
+
+  /** Nothing of the tree is used any more. */
+  end(): void {
+    this.#closeSpare();
+  }
+
   /** Reads the attributes of a descriptor into `stat`. */
   look(fd: number): void {
     check(this.sys.stat(fd, this.stat));
+  }
+
+  /** Those of a descriptor just opened, which is closed when that fails. */
+  lookNew(fd: number): void {
+    const result = this.sys.stat(fd, this.stat);
+    if (result >= 0) return;
+    this.sys.close(fd);
+    check(result);
   }
 
   identify(): Identification {
@@ -140,6 +198,15 @@ export class Volume {
       gen: 0n,
       dataVersion: 0n,
     };
+  }
+
+  /** The qid of the file that `stat` shows. */
+  qid({ device, ino }: Identification): Qid {
+    return { type: qidType(this.stat[STAT.MODE]!), version: this.version(), path: pathOf(device, ino) };
+  }
+
+  readlink(fd: number): string {
+    return decodeText(target.subarray(0, check(this.sys.readlink(fd, target))));
   }
 
   statfs(fd: number): Statfs {

@@ -8,6 +8,8 @@ import { type User, XATTR_MAX } from '../../tree.ts';
 import { check } from './syscalls.ts';
 import type { Volume } from './volume.ts';
 
+/** Makes a program run with privileges, as the setuid bit does (capabilities(7)). */
+const CAPABILITY = 'security.capability';
 /** What the kernel fills; copied out at once. */
 const scratch = Buffer.allocUnsafeSlow(XATTR_MAX);
 
@@ -27,7 +29,7 @@ export function listxattr({ sys, identity }: Volume, fd: number, user: User): Ui
 }
 
 export function setxattr(
-  { sys, identity }: Volume,
+  { sys, identity, terms }: Volume,
   fd: number,
   name: string,
   value: Uint8Array,
@@ -35,6 +37,7 @@ export function setxattr(
   user: User,
 ): void {
   if (isRoots(name) && !identity.isRoot(user)) refuse(errno.EPERM);
+  if (terms.nosuid && name === CAPABILITY) refuse(errno.EOPNOTSUPP);
   check(identity.as(user, () => sys.setxattr(fd, name, value, flags)));
 }
 

@@ -1,7 +1,8 @@
 // The bytes of one regular file, in chunks that exist only where something was written, so that holes cost nothing.
 // Guarantees: what read() returns does not change until it is released, whatever is written meanwhile (a chunk that is lent
 // out is copied before it is written to); what was cut off or never written reads as zeros; memory is taken from the
-// budget before it is used, and ENOSPC leaves the file as it was but for what was already written.
+// budget before it is used, and counts for as long as it is lent, also when the file has others in its place by then;
+// ENOSPC leaves the file as it was but for what was already written.
 
 import type { ReadResult } from '../../tree.ts';
 import type { Budget } from './budget.ts';
@@ -18,6 +19,8 @@ interface Chunk {
   bytes: Buffer;
   /** Reads that have not been released. */
   lent: number;
+  /** No longer the file's: the last read of it gives its memory back. */
+  retired: boolean;
 }
 
 export class Content {
@@ -56,7 +59,7 @@ export class Content {
       at = index * CHUNK + to;
     }
     const release = () => {
-      for (const chunk of lent) chunk.lent--;
+      for (const chunk of lent) if (--chunk.lent === 0 && chunk.retired) this.#budget.give(chunk.bytes.length);
     };
     return { data: pieces.length === 1 ? pieces[0]! : pieces, release };
   }
@@ -102,35 +105,37 @@ export class Content {
   #writable(index: number, from: number, to: number): Buffer {
     const chunk = this.#chunks.get(index);
     if (chunk === undefined) {
-      const bytes = this.#allocate(to, 0);
+      const bytes = this.#allocate(index, to, undefined);
       bytes.fill(0, 0, from);
       bytes.fill(0, to);
-      this.#chunks.set(index, { bytes, lent: 0 });
       return bytes;
     }
     const { bytes } = chunk;
     if (to <= bytes.length && chunk.lent === 0) return bytes;
-    const grown = to <= bytes.length ? Buffer.allocUnsafeSlow(bytes.length) : this.#allocate(to, bytes.length);
+    const grown = this.#allocate(index, Math.max(to, bytes.length), chunk);
     bytes.copy(grown);
     grown.fill(0, bytes.length);
-    this.#chunks.set(index, { bytes: grown, lent: 0 });
     return grown;
   }
 
-  /** A buffer for `length` bytes, not zeroed, in the place of one of `replaced` bytes. */
-  #allocate(length: number, replaced: number): Buffer {
+  /** A chunk for `length` bytes, not zeroed, in the place of another. */
+  #allocate(index: number, length: number, replaced: Chunk | undefined): Buffer {
     let size = SMALLEST;
     while (size < length) size *= 2;
-    this.#budget.take(size - replaced);
-    this.#allocated += size - replaced;
-    return Buffer.allocUnsafeSlow(size);
+    const before = replaced?.bytes.length ?? 0;
+    this.#budget.take(replaced?.lent === 0 ? size - before : size);
+    if (replaced !== undefined) replaced.retired = true;
+    this.#allocated += size - before;
+    const bytes = Buffer.allocUnsafeSlow(size);
+    this.#chunks.set(index, { bytes, lent: 0, retired: false });
+    return bytes;
   }
 
   resize(size: number): void {
     if (size < this.size) {
+      this.#clearTail(size); // which may fail, and has changed nothing then
       const last = Math.ceil(size / CHUNK);
       for (const index of this.#chunks.keys()) if (index >= last) this.#forget(index);
-      this.#clearTail(size);
     }
     this.size = size;
   }
@@ -140,21 +145,24 @@ export class Content {
     const index = Math.floor(size / CHUNK);
     const chunk = this.#chunks.get(index);
     const from = size - index * CHUNK;
-    if (chunk === undefined || from >= chunk.bytes.length) return;
+    // a chunk of which nothing is left goes as a whole
+    if (from === 0 || chunk === undefined || from >= chunk.bytes.length) return;
     if (chunk.lent === 0) {
       chunk.bytes.fill(0, from);
       return;
     }
-    const copy = Buffer.alloc(chunk.bytes.length);
+    const copy = this.#allocate(index, chunk.bytes.length, chunk);
     chunk.bytes.copy(copy, 0, 0, from);
-    this.#chunks.set(index, { bytes: copy, lent: 0 });
+    copy.fill(0, from);
   }
 
   #forget(index: number): void {
-    const length = this.#chunks.get(index)?.bytes.length ?? 0;
+    const chunk = this.#chunks.get(index);
+    if (chunk === undefined) return;
     this.#chunks.delete(index);
-    this.#allocated -= length;
-    this.#budget.give(length);
+    this.#allocated -= chunk.bytes.length;
+    if (chunk.lent > 0) chunk.retired = true;
+    else this.#budget.give(chunk.bytes.length);
   }
 
   /** The file is gone; reads that are lent out keep their bytes. */

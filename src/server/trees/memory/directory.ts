@@ -9,7 +9,7 @@ import { OPEN } from '../../../wire/p9/constants.ts';
 import type { Qid } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
 import type { OpenFile, User } from '../../tree.ts';
-import { encodeDevice, MAY, owns, S } from '../modes.ts';
+import { encodeDevice, groupOfNew, MAY, owns, S } from '../modes.ts';
 import { type Body, Inode, newFile, type Volume } from './inode.ts';
 
 const NAME_MAX = 255;
@@ -17,6 +17,10 @@ const ENTRY_COST = 128;
 /** Cookies of `.` and `..`; entries follow. */
 export const DOT = 1;
 export const DOTDOT = 2;
+
+function entryCost(name: string): number {
+  return ENTRY_COST + 2 * name.length;
+}
 
 export interface Entry {
   node: Inode;
@@ -75,7 +79,7 @@ function checkAlive(dir: Inode): void {
 }
 
 function enter(dir: Inode, directory: Directory, name: string, node: Inode): void {
-  dir.volume.budget.take(ENTRY_COST + name.length);
+  dir.volume.budget.take(entryCost(name));
   directory.entries.set(name, { node, cookie: directory.nextCookie++ });
   adopt(dir, directory, node);
   node.named(1);
@@ -89,7 +93,7 @@ function adopt(dir: Inode, directory: Directory, node: Inode): void {
 }
 
 function leave(dir: Inode, directory: Directory, name: string, node: Inode): void {
-  dir.volume.budget.give(ENTRY_COST + name.length);
+  dir.volume.budget.give(entryCost(name));
   directory.entries.delete(name);
   if (node.body.kind === 'directory') directory.subdirectories--;
 }
@@ -105,7 +109,7 @@ function make(
   body: Body,
 ): Inode {
   const inherits = (dir.mode & S.ISGID) !== 0;
-  const group = inherits ? dir.gid : gid;
+  const group = inherits ? dir.gid : (groupOfNew(user, gid) ?? refuse(errno.EPERM));
   let bits = mode;
   if (inherits && body.kind === 'directory') bits |= S.ISGID;
   const foreign = user.uid !== 0 && !user.groups.includes(group);
@@ -262,7 +266,7 @@ function replace(
 ): void {
   const { budget } = dir.volume;
   if (target === undefined) {
-    budget.take(ENTRY_COST + newName.length);
+    budget.take(entryCost(newName));
     to.entries.set(newName, { node, cookie: to.nextCookie++ });
   } else {
     if (target.node.body.kind === 'directory') to.subdirectories--;

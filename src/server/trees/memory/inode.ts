@@ -18,8 +18,8 @@ import * as directory from './directory.ts';
 import { MemoryDirectory, MemoryFile } from './file.ts';
 import { Xattrs } from './xattrs.ts';
 
-/** What an inode costs besides its content. */
-const INODE_COST = 512;
+/** What an inode costs besides its content, as measured. */
+const INODE_COST = 768;
 const BLOCK = 4096;
 /** What a file can be beside its type (Changes.marks). */
 const MARKS = QT.APPEND | QT.EXCL | QT.TMP;
@@ -52,6 +52,7 @@ export class Inode implements TreeNode {
   readonly locks = new LockTable();
   /** How often it is open. */
   opens = 0;
+  readonly #cost: number;
   #refs = 1;
   #xattrs: Xattrs | undefined;
   readonly #born: Time;
@@ -61,7 +62,8 @@ export class Inode implements TreeNode {
 
   /** Comes with one reference and no name. */
   constructor(volume: Volume, mode: number, uid: number, gid: number, body: Body) {
-    volume.budget.take(INODE_COST);
+    this.#cost = INODE_COST + (body.kind === 'symlink' ? 2 * body.target.length : 0);
+    volume.budget.take(this.#cost);
     this.volume = volume;
     this.mode = mode;
     this.uid = uid;
@@ -129,7 +131,7 @@ export class Inode implements TreeNode {
     if (this.#refs > 0 || this.nlink > 0) return;
     if (this.body.kind === 'file') this.body.content.free();
     this.#xattrs?.free();
-    this.volume.budget.give(INODE_COST);
+    this.volume.budget.give(this.#cost);
   }
 
   /** Whatever is written goes to the end. */

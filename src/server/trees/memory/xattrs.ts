@@ -10,7 +10,7 @@ import { MAY, type Owned, owns, permits, S } from '../modes.ts';
 import type { Budget } from './budget.ts';
 
 /** What an attribute costs besides its bytes. */
-const OVERHEAD = 128;
+const OVERHEAD = 384;
 
 function namespaceOf(name: string): string {
   const space = /^(user|trusted|security)\../.exec(name)?.[1];
@@ -39,6 +39,8 @@ function checkSet(name: string, node: Owned, user: User): void {
 
 export class Xattrs {
   readonly #values = new Map<string, Uint8Array>();
+  /** Bytes of the names as listxattr(2) shows them. */
+  #listed = 0;
   readonly #budget: Budget;
 
   constructor(budget: Budget) {
@@ -61,8 +63,10 @@ export class Xattrs {
     if (flags & XATTR.CREATE && old !== undefined) refuse(errno.EEXIST);
     if (flags & XATTR.REPLACE && old === undefined) refuse(errno.ENODATA);
     // listxattr(2) could not show more
-    if (old === undefined && this.#listSize() + byteLength(name) + 1 > XATTR_MAX) refuse(errno.ENOSPC);
+    const more = old === undefined ? byteLength(name) + 1 : 0;
+    if (this.#listed + more > XATTR_MAX) refuse(errno.ENOSPC);
     this.#budget.take(cost(name, value) - (old === undefined ? 0 : cost(name, old)));
+    this.#listed += more;
     this.#values.set(name, value);
   }
 
@@ -70,21 +74,17 @@ export class Xattrs {
     checkSet(name, node, user);
     const old = this.#values.get(name) ?? refuse(errno.ENODATA);
     this.#values.delete(name);
+    this.#listed -= Buffer.byteLength(name) + 1;
     this.#budget.give(cost(name, old));
   }
 
   free(): void {
     for (const [name, value] of this.#values) this.#budget.give(cost(name, value));
     this.#values.clear();
-  }
-
-  #listSize(): number {
-    let size = 0;
-    for (const name of this.#values.keys()) size += byteLength(name) + 1;
-    return size;
+    this.#listed = 0;
   }
 }
 
 function cost(name: string, value: Uint8Array): number {
-  return OVERHEAD + name.length + value.length;
+  return OVERHEAD + 2 * name.length + value.length;
 }

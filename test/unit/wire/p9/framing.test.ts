@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { ProtocolError } from '../../../../src/common/errors.ts';
 import { dotlCodec } from '../../../../src/wire/p9/codec.ts';
-import { type FrameHandlers, FrameReader } from '../../../../src/wire/p9/framing.ts';
+import { type FrameHandlers, FrameReader, HOLD } from '../../../../src/wire/p9/framing.ts';
 import type { Message } from '../../../../src/wire/p9/messages.ts';
 import { dialects, messageNamed } from './arbitraries.ts';
 
@@ -133,6 +133,60 @@ describe('a stream of frames', () => {
         },
       ),
       { numRuns: 200 },
+    );
+  });
+
+  test('held up behind any frame, or for want of memory, and released at any time', () => {
+    const pieces = fc.array(
+      fc.record({
+        size: fc.integer({ min: 1, max: 60 }),
+        way: fc.constantFrom<Way>('push', 'window'),
+        release: fc.boolean(),
+      }),
+      { minLength: 1, maxLength: 30 },
+    );
+    fc.assert(
+      fc.property(
+        fc.array(anyMessage, { minLength: 1, maxLength: 12 }),
+        pieces,
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }),
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }),
+        (messages, cuts, holds, wants) => {
+          let asked = 0;
+          let held = false;
+          const got: Message[] = [];
+          const reader: FrameReader = new FrameReader(MAX_FRAME, {
+            frame(bytes, start, end, payload) {
+              if (held) expect.unreachable('a frame while it is held up');
+              got.push(detached(dotlCodec.decode(bytes, start, end, payload)));
+              held = holds[got.length % holds.length]!;
+              if (held || got.length % 3 === 0) reader.hold();
+              if (!held) reader.release();
+            },
+            sink(_bytes, _start, length) {
+              if (held) expect.unreachable('a payload while it is held up');
+              held = wants[asked++ % wants.length]! && asked % 7 !== 0;
+              return held ? HOLD : new Uint8Array(length);
+            },
+          });
+          const release = () => {
+            held = false;
+            reader.release();
+          };
+          const stream = Buffer.concat(messages.map((message) => bytesOf(message)));
+          for (let at = 0, i = 0; at < stream.length; i++) {
+            const { size, way, release: now } = cuts[i % cuts.length]!;
+            feed(reader, stream.subarray(at, at + size), way);
+            at += size;
+            if (now) release();
+          }
+          for (let i = 0; i < 10 * messages.length && got.length < messages.length; i++) release();
+          release();
+          expect(got).toEqual(messages);
+          expect(reader.idle).toBe(true);
+        },
+      ),
+      { numRuns: 500 },
     );
   });
 
