@@ -10,9 +10,15 @@ import { output } from './shell.ts';
 export const EXERCISE = 300_000;
 const exercisers = join(import.meta.dirname, '../posix/exercisers');
 
-export type Exerciser = 'files' | 'trees' | 'exchange';
+export type Exerciser = 'files' | 'trees' | 'exchange' | 'othermount';
 
-export async function exercise(kind: Exerciser, ops: number, args: readonly string[]): Promise<void> {
+/** `timeout`: milliseconds. */
+export async function exercise(
+  kind: Exerciser,
+  args: readonly string[],
+  ops: number,
+  timeout = EXERCISE,
+): Promise<void> {
   const command = [python, join(exercisers, `${kind}.py`), ...args, '--ops', `${ops}`];
-  await output(`exec ${command.join(' ')}`, { timeout: EXERCISE });
+  await output(`exec ${command.join(' ')}`, { timeout });
 }

@@ -1,6 +1,6 @@
 // Has the kernel forget the names and files of one mount that nobody uses, so that a test sees what is really held.
-// A remount drops them (reconfigure_super in fs/super.c), those of that mount alone: /proc/sys/vm/drop_caches would take
-// from every other test and program on the machine what they count on. Only root may. Must not: wait for the forgets.
+// A remount drops them (reconfigure_super in fs/super.c), those of that mount alone: /proc/sys/vm/drop_caches would
+// take from every other test and program here what they count on. Only root may. Must not: wait for the forgets.
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';

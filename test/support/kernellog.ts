@@ -1,6 +1,6 @@
-// What the kernel complains of in its log, as far as it is about FUSE or about processes that a test has started: everybody
-// on the machine writes there. Guarantees: lines that were there before are not counted again, also when the kernel has
-// dropped older ones meanwhile. Must not: judge what other programs or file systems did.
+// What the kernel complains of in its log, as far as it is about FUSE or about processes that a test has started:
+// everybody on the machine writes there. Guarantees: lines that were there before are not counted again, also when the
+// kernel has dropped older ones meanwhile. Must not: judge what other programs or file systems did.
 
 import { readdir } from 'node:fs/promises';
 import { shell } from './shell.ts';

@@ -5,7 +5,7 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 /** TCP_LISTEN in the fourth column of /proc/net/tcp. */
 const LISTEN = '0A';
 
-/** For what the kernel does not have: a process that has ended, a descriptor that was closed, a machine without IPv6. */
+/** For what the kernel does not have: a process that has ended, a descriptor that was closed, no IPv6. */
 function orElse<T>(instead: T): (error: NodeJS.ErrnoException) => T {
   return (error) => {
     if (error.code !== 'ENOENT' && error.code !== 'ESRCH') throw error;

@@ -151,7 +151,9 @@ export class Node {
   /** Fresh attributes. Throws ESTALE for those of another file: what was asked leads there now. */
   saw(stat: FileStat): void {
     if (!isQid(this, stat.qid)) throw new ErrnoError(errno.ESTALE, 'another file has the name now');
-    this.#stat = stat;
+    // a server that counts no links says 1 also of a file that has no name any more
+    const isNameless = this.#life.kind === 'unlinked' && this.#stat.nlink === 0;
+    this.#stat = isNameless && stat.nlink > 0 ? { ...stat, nlink: 0 } : stat;
     if (this.#countsLinks && stat.nlink === 0 && this.#life.kind === 'named') this.become({ kind: 'removed' });
   }
 

@@ -83,7 +83,7 @@ class Shared:
             )
         )
         process.log.append(f'{what} {one} {other}')
-        if what in process.without or (what == 'rename' and 'across' in process.without and not beside(one, other)):
+        if self.is_left_out(what, one, other):
             return
         allowed = LOST_A_RACE | ({errno.EPERM} if what == 'link' else set())
         if process.shares:
@@ -93,6 +93,12 @@ class Shared:
         except OSError as error:
             if error.errno not in allowed or (what == 'use' and not process.shares):
                 raise Wrong(f'{what} in the shared directory: {error}') from error
+
+    def is_left_out(self, what, one, other):
+        without = self.process.without
+        if what in ('open', 'use'):
+            return 'held' in without
+        return what in without or (what == 'rename' and 'across' in without and not beside(one, other))
 
     def make(self, path):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)

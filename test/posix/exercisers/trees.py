@@ -39,8 +39,9 @@ STEPS = {
     'list': 5,
     'shared': 20,
 }
-# what servers there are that cannot do: links, symbolic links, and renames to another directory
-CANNOT = ('link', 'symlink', 'across')
+# What there are servers that cannot do: links, symbolic links, renames to another directory, and keeping what is open
+# when its name and its directory are gone.
+CANNOT = ('link', 'symlink', 'across', 'held')
 
 
 def put(path, content, mode):
