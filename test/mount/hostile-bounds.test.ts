@@ -97,6 +97,28 @@ describe.skipIf(!able)('a server that', () => {
     }),
   );
 
+  test('agrees to messages of 4096 bytes is asked for the 258 of a mebibyte 64 at a time, and can be ended', () =>
+    hostileMount({ msize: 4096 }, async (mount) => {
+      const { mountpoint, got } = mount;
+      mount.answer({
+        Tgetattr: ({ tag, fid }, server) => {
+          if (fid === 1) return false;
+          server.reply(tag, 'Rgetattr', { ...getattr, qid: { type: 0, version: 0, path: 2n }, size: 2 ** 30 });
+          return true;
+        },
+        Tread: () => true,
+      });
+      let before = 0;
+      await canBeEnded(mount, async () => {
+        const reader = dd(mountpoint, 'bs=1M', 'count=1');
+        await until('it to have been asked for', () => got('Tread').length >= before + 64);
+        expect((await mount.stats()).client).toMatchObject({ queued: 0, chunks: { inFlight: 64, waiting: 0 } });
+        before += 64;
+        expect(got('Tread').length).toBe(before);
+        return reader;
+      });
+    }));
+
   test('refuses to read or write more than one byte at once is asked for single ones, some at a time', () =>
     hostileMount({}, async (mount) => {
       const { mountpoint, got, files } = mount;
