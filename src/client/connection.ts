@@ -3,7 +3,7 @@
 // A connection is never re-negotiated, and one that has ended does not come back.
 
 import type { AbortSignalLike } from '../common/abort.ts';
-import { BufferPool, slabSize } from '../common/bufpool.ts';
+import { BufferPool, NO_RESERVE, type Reserve, slabSize } from '../common/bufpool.ts';
 import { ConfigError, ConnectionError, ProtocolError } from '../common/errors.ts';
 import { type Logger, silent } from '../common/log.ts';
 import { PoolShare, type ShareStats } from '../common/poolshare.ts';
@@ -16,6 +16,7 @@ import { candidates, type Version, type VersionChoice } from './dialects/version
 import { type Fid, type FidStats, Fids } from './fids.ts';
 import { checkLimits, defaultRequestOptions, type RequestOptions } from './limits.ts';
 import { type RequestStats, Requests } from './requests.ts';
+import { type TurnStats, Turns } from './turns.ts';
 import { type Agreed, exchangeVersion, type Frames } from './version.ts';
 
 export interface ConnectionOptions {
@@ -34,10 +35,22 @@ export interface ConnectionOptions {
 
 export interface ConnectionStats extends RequestStats {
   fids: FidStats;
+  /** Of transfers that do not fit in one message. */
+  chunks: TurnStats;
   pool: BufferPool['stats'] & { streams: ShareStats };
 }
 
 const DEFAULT_RX_POOL = 32 * 1024 * 1024;
+
+/** Bytes of a read, or of a listing, that is not kept waiting for memory by larger ones. */
+const LITTLE = 64 * 1024;
+/** The part of the receive memory that is there for those; none where it would not do for one of them. */
+const RESERVED = 1 / 8;
+
+function reserveOf(capacity: number): Reserve {
+  const bytes = Math.floor(capacity * RESERVED);
+  return bytes < LITTLE ? NO_RESERVE : { little: LITTLE, bytes };
+}
 
 /** A frame's size is a u32, and some of ours are numbers of 31 bits. */
 const MAX_MSIZE = 2 ** 31 - 1;
@@ -54,6 +67,8 @@ export class Connection {
   readonly pool: BufferPool;
   /** The part of the pool for reads that may not be answered for long. */
   readonly streams: PoolShare;
+  /** What transfers that do not fit in one message take. */
+  readonly turns = new Turns();
   readonly logger: Logger;
   /** Milliseconds that an answer to a Tflush is waited for. */
   readonly flushTimeout: number;
@@ -78,7 +93,7 @@ export class Connection {
     this.flushTimeout = limits.flushTimeout;
     this.#transport = transport;
     const capacity = Math.max(options.rxPool ?? DEFAULT_RX_POOL, slabSize(this.chunk));
-    this.pool = new BufferPool(capacity);
+    this.pool = new BufferPool(capacity, reserveOf(capacity));
     this.streams = new PoolShare(this.pool, capacity / 2);
     this.fids = new Fids(async (fid: Fid, signal?: AbortSignalLike) => {
       await this.requests.call('Tclunk', { fid: fid.number }, { ...(signal && { signal }) });
@@ -122,7 +137,12 @@ export class Connection {
   }
 
   get stats(): ConnectionStats {
-    return { ...this.requests.stats, fids: this.fids.stats, pool: { ...this.pool.stats, streams: this.streams.stats } };
+    return {
+      ...this.requests.stats,
+      fids: this.fids.stats,
+      chunks: this.turns.stats,
+      pool: { ...this.pool.stats, streams: this.streams.stats },
+    };
   }
 
   /** Ends it with `error`, which everything in flight gets. Harmless when it has ended. */

@@ -27,12 +27,20 @@ export class Fid {
   qid: Qid = { type: 0, version: 0, path: 0n };
   /** Largest atomic transfer in bytes as the server said at open; 0: only msize limits it. */
   iounit = 0;
+  /** The server has refused to move more than iounit at once: io.ts. */
+  insists = false;
 
   constructor(number: FidNumber, generation: number) {
     this.number = number;
     this.generation = generation;
   }
 }
+
+/**
+ * Fids that may wait for their Rclunk, or for the answer that makes them. A server that never answers Tclunk would otherwise
+ * have the client keep one more for every file that is looked at.
+ */
+const MOST_LEAVING = 65_536;
 
 /** Of the last table of fids that was made: no two connections have the same. */
 let lastGeneration = 0;
@@ -68,8 +76,10 @@ export class Fids {
     return { live: this.#live, quarantine: this.#inUse - this.#live };
   }
 
-  /** A number for a request that may create the fid. */
+  /** A number for a request that may create the fid. Throws ENFILE while too many are on their way out. */
   reserve(): Fid {
+    const leaving = this.#inUse - this.#live;
+    if (leaving >= MOST_LEAVING) throw new ErrnoError(errno.ENFILE, `${leaving} fids wait for their Rclunk`);
     const number = this.#free.pop() ?? this.#next++;
     if (number >= NOFID) throw new Error('all fids are in use');
     this.#inUse++;

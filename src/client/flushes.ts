@@ -6,7 +6,7 @@
 
 import { isDying, onceDying } from '../common/abort.ts';
 import { errno } from '../common/errno.ts';
-import { CancelledError, ProtocolError } from '../common/errors.ts';
+import { CancelledError, ProtocolError, traceless } from '../common/errors.ts';
 import type { IdPool } from '../common/idpool.ts';
 import type { Message } from '../wire/p9/messages.ts';
 import { isRefusal } from '../wire/p9/traits.ts';
@@ -78,7 +78,7 @@ export class Flushes {
   /** Settles a call that had no effect. */
   cancel(request: Request): void {
     this.#counts.cancelled++;
-    request.reject(new CancelledError(request.name, request.cancelErrno));
+    request.reject(traceless(() => new CancelledError(request.name, request.cancelErrno)));
   }
 
   /** The caller gives up a request that was sent: EINTR, or ETIMEDOUT where `timeout` does it for him. */

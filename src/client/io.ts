@@ -1,18 +1,25 @@
-// Reads and writes of any length, cut into chunks of min(iounit, msize - 24) that travel several at a time.
+// Reads and writes of any length, cut into chunks of at most msize - 24 and mostly the iounit, a bounded number of which
+// travel at a time (chunks.ts), in turn with those of other transfers (turns.ts).
 // Guarantees: all receive memory of a read is taken from the pool before the first Tread leaves, so that readers that
 // hold part of what they need cannot block each other, and from the streams' share where it may be held for long; it goes
 // back once, when the consumer and every request that may still write into it have let go; a write reports what is
 // contiguously written.
 
 import type { AbortSignalLike } from '../common/abort.ts';
-import type { Slab } from '../common/bufpool.ts';
 import { errno } from '../common/errno.ts';
-import { ErrnoError } from '../common/errors.ts';
+import { ErrnoError, isErrno } from '../common/errors.ts';
 import type { Calls } from './calls.ts';
+import { moveInChunks } from './chunks.ts';
 import type { Fid } from './fids.ts';
+import { Lease } from './lease.ts';
+import { Sending } from './sending.ts';
 
-/** Twrites of one write that are on their way at once. */
+/** Treads of one read that are on their way at once: no more than may be left unanswered when it is given up (limits.ts). */
+const READS_AT_ONCE = 64;
+/** Twrites of one write. */
 const WRITES_AT_ONCE = 8;
+/** Bytes: the smallest iounit that is believed. */
+const LEAST_CHUNK = 4096;
 
 export interface ReadData {
   data: Uint8Array;
@@ -36,40 +43,21 @@ export interface ReadOptions {
   signal?: AbortSignalLike | undefined;
 }
 
-/** A slab with several holders. */
-class Lease {
-  readonly bytes: Buffer;
-  readonly #slab: Slab;
-  #holders = 1;
-
-  constructor(slab: Slab) {
-    this.#slab = slab;
-    this.bytes = slab.bytes;
-  }
-
-  hold(): void {
-    this.#holders++;
-  }
-
-  drop(): void {
-    if (--this.#holders === 0) this.#slab.release();
-  }
-
-  /** The consumer's own drop: a second one would take the memory from a request that still writes into it. */
-  releaseOnce(): () => void {
-    let lent = true;
-    return () => {
-      if (!lent) throw new Error('read data released twice');
-      lent = false;
-      this.drop();
-    };
-  }
-}
-
-/** Largest transfer in one message on this fid, bytes. */
+/**
+ * Largest transfer in one message on this fid, bytes. An iounit says what moves in one piece (open(9P)), not what may be
+ * asked for: one that would cut a page of memory into pieces counts only once the server has refused more.
+ */
 export function chunkSize(calls: Calls, fid: Fid): number {
   const most = calls.connection.chunk;
-  return fid.iounit > 0 && fid.iounit < most ? fid.iounit : most;
+  if (fid.iounit === 0 || fid.iounit >= most) return most;
+  return fid.insists ? fid.iounit : Math.min(most, Math.max(fid.iounit, LEAST_CHUNK));
+}
+
+/** Whether a transfer was refused because it was longer than the iounit: it can be made in shorter ones, as from now on all are. */
+function isTooMuch(fid: Fid, size: number, error: unknown): boolean {
+  if (fid.iounit === 0 || size <= fid.iounit || !isErrno(error, errno.EMSGSIZE, errno.EINVAL)) return false;
+  fid.insists = true;
+  return true;
 }
 
 /** Reads up to `size` bytes at `offset`. Fewer: the end of the file, or any number without options.whole. */
@@ -91,7 +79,7 @@ export async function read(
     const total =
       most <= chunk
         ? await fill(calls, fid, offset, lease, 0, most, options)
-        : await fillChunks(calls, fid, offset, lease, 0, chunk, options);
+        : await fillChunks(calls, fid, offset, lease, chunk, options);
     return { data: lease.bytes.subarray(0, total), release: lease.releaseOnce() };
   } catch (error) {
     lease.drop();
@@ -110,44 +98,51 @@ async function fill(
   { whole, end, signal }: ReadOptions,
 ): Promise<number> {
   let at = from;
+  let until = to;
   while (at < to) {
     lease.hold();
-    const count = await calls.read(fid, offset + at, lease.bytes.subarray(at, to), () => lease.drop(), signal);
-    at += count;
-    if (count === 0 || !whole || offset + at === end) break;
+    try {
+      const count = await calls.read(fid, offset + at, lease.bytes.subarray(at, until), () => lease.drop(), signal);
+      at += count;
+      if (count === 0 || !whole || offset + at === end) break;
+    } catch (error) {
+      if (!isTooMuch(fid, until - at, error)) throw error;
+    }
+    until = Math.min(to, at + chunkSize(calls, fid));
   }
   return at - from;
 }
 
-/** Fills lease.bytes from `start` to its end, all chunks at once. */
+/** Fills lease.bytes, which is longer than a chunk. */
 async function fillChunks(
   calls: Calls,
   fid: Fid,
   offset: number,
   lease: Lease,
-  start: number,
   chunk: number,
   options: ReadOptions,
 ): Promise<number> {
+  const { signal, end } = options;
+  const { turns } = calls.connection;
+  /** Fills [start, to), and returns where the bytes end. */
+  const part = async (start: number, to: number, how: ReadOptions): Promise<number> => {
+    const move = (from: number, until: number) => fill(calls, fid, offset, lease, start + from, start + until, how);
+    const { count, error } = await moveInChunks(turns, {
+      size: to - start,
+      chunk,
+      atOnce: READS_AT_ONCE,
+      signal,
+      move,
+    });
+    if (error !== undefined) throw error;
+    return start + count;
+  };
   const size = lease.bytes.length;
-  const { end } = options;
-  const parts: Promise<number>[] = [];
-  let from = start;
-  for (; from < size; from += chunk) {
-    // nothing lies behind the end: one request there is enough, when it is the first
-    if (from > start && end !== undefined && offset + from >= end) break;
-    parts.push(fill(calls, fid, offset, lease, from, Math.min(from + chunk, size), options));
-  }
-  // all must have settled before the error is reported: none may be left writing unobserved
-  const counts = await Promise.allSettled(parts);
-  let total = 0;
-  for (const [i, count] of counts.entries()) {
-    if (count.status === 'rejected') throw count.reason;
-    total += count.value;
-    if (total < Math.min((i + 1) * chunk, size - start)) return total;
-  }
-  if (from >= size || offset + from === end) return total;
-  return total + (await fillChunks(calls, fid, offset, lease, from, chunk, { ...options, end: undefined }));
+  // nothing lies behind the end: one request there is enough, when it is the first
+  const likely = end === undefined ? size : Math.min(size, chunk * Math.max(1, Math.ceil((end - offset) / chunk)));
+  const came = await part(0, likely, options);
+  if (came < likely || likely === size || offset + likely === end) return came;
+  return part(likely, size, { ...options, end: undefined });
 }
 
 export interface WriteOptions {
@@ -178,49 +173,19 @@ async function writeChunks(
   offset: number,
   data: Uint8Array,
   chunk: number,
-  options: WriteOptions,
+  { inOrder, signal }: WriteOptions,
 ): Promise<number> {
-  const batch = options.inOrder ? chunk : chunk * WRITES_AT_ONCE;
-  let done = 0;
-  while (done < data.length) {
-    const end = Math.min(done + batch, data.length);
-    const parts: Promise<number>[] = [];
-    for (let at = done; at < end; at += chunk) {
-      parts.push(drain(calls, fid, offset + at, data.subarray(at, Math.min(at + chunk, end)), options.signal));
-    }
-    const counts = await Promise.allSettled(parts);
-    for (const [i, count] of counts.entries()) {
-      if (count.status === 'rejected') {
-        if (done === 0) throw count.reason;
-        return done;
-      }
-      done += count.value;
-      if (done < end && done % chunk !== 0 && i < counts.length - 1) return done;
-    }
-    if (done < end) return done;
-  }
-  return done;
-}
-
-/**
- * Whether the system has taken a payload. It has when an honest server answers; one that answers before it has read all
- * would otherwise be sent what its caller puts into the memory next.
- */
-class Sending {
-  done = false;
-  #wake: (() => void) | undefined;
-
-  readonly taken = (): void => {
-    this.done = true;
-    this.#wake?.();
-  };
-
-  /** No deadline: a transport takes what it was given, or ends. */
-  wait(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-  }
+  const move = (from: number, to: number) => drain(calls, fid, offset + from, data.subarray(from, to), signal);
+  const atOnce = inOrder ? 1 : WRITES_AT_ONCE;
+  const { count, error } = await moveInChunks(calls.connection.turns, {
+    size: data.length,
+    chunk,
+    atOnce,
+    signal,
+    move,
+  });
+  if (error !== undefined && count === 0) throw error;
+  return count;
 }
 
 /** Writes `data` with as many Twrites as the server's short counts make necessary. */
@@ -232,20 +197,23 @@ async function drain(
   signal: AbortSignalLike | undefined,
 ): Promise<number> {
   let done = 0;
+  let part = data;
   while (done < data.length) {
     const sending = new Sending();
     try {
-      const rest = done === 0 ? data : data.subarray(done);
-      const count = await calls.write(fid, offset + done, rest, sending.taken, signal);
+      const count = await calls.write(fid, offset + done, part, sending.taken, signal);
       // a server that takes nothing would be asked for ever
       if (count === 0) throw new ErrnoError(errno.EIO, 'Twrite: the server took 0 bytes');
       done += count;
     } catch (error) {
-      if (done > 0) return done;
-      throw error;
+      if (!isTooMuch(fid, part.length, error)) {
+        if (done > 0) return done;
+        throw error;
+      }
     } finally {
-      if (!sending.done) await sending.wait();
+      if (!sending.done) await sending.wait(calls, signal);
     }
+    if (done < data.length) part = data.subarray(done, done + chunkSize(calls, fid));
   }
   return done;
 }

@@ -18,6 +18,7 @@
 // The caller's promise settles once; `over` is later or at the same time, and frees tag, fids and receive buffer.
 
 import type { AbortSignalLike } from '../common/abort.ts';
+import type { Standing } from '../common/line.ts';
 import type { Body, Message, RequestName } from '../wire/p9/messages.ts';
 import { effectOf, type Traits, traitsOf } from '../wire/p9/traits.ts';
 import type { Fid } from './fids.ts';
@@ -52,6 +53,8 @@ export class Request<N extends RequestName = RequestName> {
   readonly body: Body<N>;
   readonly options: CallOptions;
   state: RequestState = 'queued';
+  /** In the queue, once it has had to wait there. */
+  place: Standing<Request> | undefined;
   tag = -1;
   flushTag = -1;
   /** Milliseconds of performance.now() at which the frame was handed over; only kept where a timeout or a log wants it. */

@@ -6,8 +6,9 @@
 // Must not know what a message is for.
 
 import { errno } from '../common/errno.ts';
-import { CancelledError, ErrnoError, ProtocolError } from '../common/errors.ts';
+import { CancelledError, ErrnoError, ProtocolError, traceless } from '../common/errors.ts';
 import { IdPool } from '../common/idpool.ts';
+import { Line } from '../common/line.ts';
 import type { Logger } from '../common/log.ts';
 import { relayed } from '../common/relay.ts';
 import { quote } from '../common/text.ts';
@@ -57,8 +58,9 @@ export class Requests {
   readonly #reserve: IdPool;
   readonly #byTag = new Map<number, Request>();
   readonly #flushes: Flushes;
-  #queue: Request[] = [];
-  #clunkQueue: Request[] = [];
+  /** Both are empty while there is room on the wire: what can be sent at once enters neither. */
+  readonly #queue = new Line<Request>();
+  readonly #clunkQueue = new Line<Request>();
   #clunks = 0;
   #full = false;
   #ended: Error | undefined;
@@ -100,7 +102,8 @@ export class Requests {
       const signal = options.signal && relayed(options.signal);
       const { flushable, releases } = request.traits;
       const early = signal?.aborted === true;
-      const refusal = this.#ended ?? (early && flushable ? new CancelledError(name) : this.#hold(options.fids));
+      const refusal =
+        this.#ended ?? (early && flushable ? traceless(() => new CancelledError(name)) : this.#hold(options.fids));
       if (refusal !== undefined) {
         request.become('over');
         options.taken?.();
@@ -114,9 +117,8 @@ export class Requests {
         signal.addEventListener('abort', request.onAbort);
       }
       if (early) this.#flushes.limit(request);
-      if (releases) this.#clunkQueue.push(request);
-      else this.#queue.push(request);
-      this.#pump();
+      if (releases) this.#sendClunk(request);
+      else this.#send(request);
     }) as Promise<Message<ReplyTo<N>>>;
   }
 
@@ -136,18 +138,33 @@ export class Requests {
     this.#pump();
   }
 
-  #pump(): void {
-    while (this.#clunkQueue.length > 0 && this.#clunks < MAX_CLUNKS) {
-      const request = this.#clunkQueue.shift()!;
-      this.#clunks++;
-      this.#dispatch(request, this.#reserve.take()!);
+  /** Now, or when those who came before are sent and there is room. */
+  #send(request: Request): void {
+    const tag = this.#queue.length === 0 ? this.#freeTag() : undefined;
+    if (tag === undefined) request.place = this.#queue.enter(request);
+    else this.#dispatch(request, tag);
+  }
+
+  /** In the reserve there is a tag for each Tclunk that may be on the wire. */
+  #sendClunk(request: Request): void {
+    if (this.#clunks >= MAX_CLUNKS) {
+      request.place = this.#clunkQueue.enter(request);
+      return;
     }
-    while (
-      this.#queue.length > 0 &&
-      !this.#full &&
-      this.#tags.inUse - this.#flushes.quarantined < this.#options.maxInFlight
-    ) {
-      const tag = this.#tags.take();
+    this.#clunks++;
+    this.#dispatch(request, this.#reserve.take()!);
+  }
+
+  /** For an ordinary request, or undefined: it has to wait. */
+  #freeTag(): number | undefined {
+    const inFlight = this.#tags.inUse - this.#flushes.quarantined;
+    return this.#full || inFlight >= this.#options.maxInFlight ? undefined : this.#tags.take();
+  }
+
+  #pump(): void {
+    while (this.#clunkQueue.length > 0 && this.#clunks < MAX_CLUNKS) this.#sendClunk(this.#clunkQueue.shift()!);
+    while (this.#queue.length > 0) {
+      const tag = this.#freeTag();
       if (tag === undefined) return;
       this.#dispatch(this.#queue.shift()!, tag);
     }
@@ -184,7 +201,7 @@ export class Requests {
       this.#flushes.begin(request, number);
       return;
     }
-    this.#queue.splice(this.#queue.indexOf(request), 1);
+    this.#queue.leave(request.place!);
     request.cancelErrno = number;
     request.options.taken?.();
     this.#flushes.cancel(request);
@@ -322,13 +339,16 @@ export class Requests {
     if (this.#ended !== undefined) return;
     this.#ended = error;
     clearInterval(this.#sweep);
-    const all = [...this.#byTag.values(), ...this.#queue, ...this.#clunkQueue];
-    this.#queue = [];
-    this.#clunkQueue = [];
+    const all = [...this.#byTag.values(), ...everyone(this.#queue), ...everyone(this.#clunkQueue)];
     for (const request of all) {
       if (request.state === 'queued') request.options.taken?.();
       request.reject(error);
       this.#over(request);
     }
   }
+}
+
+/** All of a line, which they leave. */
+function* everyone<T>(line: Line<T>): Iterable<T> {
+  for (let next = line.shift(); next !== undefined; next = line.shift()) yield next;
 }

@@ -1,6 +1,7 @@
 // Bounded pool of byte buffers (slabs) in power-of-two size classes, with first-come waiters and statistics.
 // Guarantees: the slabs that exist, lent and kept together, never exceed `capacity` bytes; a waiter is served in order
-// of arrival, so a large request is not starved by small ones; release() of a slab twice throws.
+// of arrival, so a large request is not starved by small ones, and with a reserve small ones need not wait for large ones;
+// release() of a slab twice throws.
 // Must not be used for what releases others (Tflush, Tclunk and their replies): those have private memory.
 
 import type { AbortSignalLike } from './abort.ts';
@@ -40,8 +41,20 @@ interface Waiter {
   grant: (slab: Slab) => void;
 }
 
+/** Part of a pool for those who want little; without, all stand in one line. */
+export interface Reserve {
+  /** Bytes that a take may have to be a little one; at most `bytes`. */
+  little: number;
+  /** What large takes leave free, and little ones may use though large ones wait. */
+  bytes: number;
+}
+
+/** Not even a take of nothing is a little one. */
+export const NO_RESERVE: Reserve = { little: -1, bytes: 0 };
+
 export class BufferPool {
   readonly #capacity: number;
+  readonly #reserve: Reserve;
   readonly #free = new Map<number, Buffer[]>();
   #kept = 0;
   #inUse = 0;
@@ -50,11 +63,15 @@ export class BufferPool {
   #lately = 0;
   #most = 0;
   #waits = 0;
-  readonly #waiters = new Line<Waiter>();
+  /** Of #inUse, what little takes have. */
+  #littleInUse = 0;
+  readonly #little = new Line<Waiter>();
+  readonly #large = new Line<Waiter>();
 
   /** `capacity` in bytes. */
-  constructor(capacity: number) {
+  constructor(capacity: number, reserve: Reserve = NO_RESERVE) {
     this.#capacity = capacity;
+    this.#reserve = reserve;
   }
 
   get stats(): PoolStats {
@@ -65,26 +82,30 @@ export class BufferPool {
       peak: this.#peak,
       most: this.#most,
       waits: this.#waits,
-      waiting: this.#waiters.length,
+      waiting: this.#little.length + this.#large.length,
     };
   }
 
-  /** A slab of `size` bytes now, or undefined when it would exceed the capacity or pass somebody who waits. */
-  tryTake(size: number): Slab | undefined {
+  /**
+   * A slab of `size` bytes now, or undefined when it would exceed the capacity or pass somebody who waits. `large`: it counts
+   * as a large take whatever its size.
+   */
+  tryTake(size: number, large: boolean = size > this.#reserve.little): Slab | undefined {
     const cls = slabSize(size);
     if (cls > this.#capacity)
       throw new ErrnoError(errno.ENOBUFS, `a buffer of ${size} bytes in a pool of ${this.#capacity}`);
-    if (this.#waiters.length > 0 || this.#inUse + cls > this.#capacity) return undefined;
-    return this.#lend(size, cls);
+    if ((large ? this.#large : this.#little).length > 0 || !this.#fits(cls, large)) return undefined;
+    return this.#lend(size, cls, large);
   }
 
   /** A slab of `size` bytes, when there is room. An abort takes the waiter out of the line. */
-  async take(size: number, given?: AbortSignalLike): Promise<Slab> {
+  async take(size: number, given?: AbortSignalLike, large: boolean = size > this.#reserve.little): Promise<Slab> {
     const signal = given && relayed(given);
     if (signal?.aborted) throw cancelled();
-    const now = this.tryTake(size);
+    const now = this.tryTake(size, large);
     if (now !== undefined) return now;
     this.#waits++;
+    const line = large ? this.#large : this.#little;
     return new Promise<Slab>((resolve, reject) => {
       const waiter: Waiter = {
         size,
@@ -94,16 +115,31 @@ export class BufferPool {
         },
       };
       const cancel = () => {
-        this.#waiters.leave(place);
+        line.leave(place);
         reject(cancelled());
         this.#serve();
       };
-      const place = this.#waiters.enter(waiter);
+      const place = line.enter(waiter);
       signal?.addEventListener('abort', cancel);
     });
   }
 
-  #lend(size: number, cls: number): Slab {
+  /**
+   * Whether there is room for one more. While a large take waits, little ones have no more than the reserve, and leave it the
+   * room that it needs: otherwise there would always be one of them in its way.
+   */
+  #fits(cls: number, large: boolean): boolean {
+    if (this.#inUse + cls > this.#capacity) return false;
+    const { bytes } = this.#reserve;
+    if (large) {
+      const others = this.#inUse - this.#littleInUse;
+      return others === 0 || others + cls <= this.#capacity - bytes;
+    }
+    const first = this.#large.first;
+    return first === undefined || this.#littleInUse + cls <= Math.min(bytes, this.#capacity - slabSize(first.size));
+  }
+
+  #lend(size: number, cls: number, large: boolean): Slab {
     const list = this.#free.get(cls);
     let whole = list?.pop();
     if (whole === undefined) {
@@ -113,6 +149,7 @@ export class BufferPool {
       this.#kept -= cls;
     }
     this.#inUse += cls;
+    if (!large) this.#littleInUse += cls;
     if (this.#inUse > this.#lately) this.#lately = this.#inUse;
     if (this.#inUse > this.#peak) this.#peak = this.#inUse;
     if (this.#inUse + this.#kept > this.#most) this.#most = this.#inUse + this.#kept;
@@ -124,11 +161,12 @@ export class BufferPool {
         if (!lent) throw new Error('slab released twice');
         lent = false;
         this.#inUse -= cls;
+        if (!large) this.#littleInUse -= cls;
         this.#kept += cls;
         const kept = this.#free.get(cls);
         if (kept === undefined) this.#free.set(cls, [buffer]);
         else kept.push(buffer);
-        if (this.#waiters.length > 0) this.#serve();
+        if (this.#little.length > 0 || this.#large.length > 0) this.#serve();
       },
     };
   }
@@ -155,14 +193,19 @@ export class BufferPool {
   }
 
   #serve(): void {
-    for (;;) {
-      const next = this.#waiters.first;
-      if (next === undefined) return;
-      const cls = slabSize(next.size);
-      if (this.#inUse + cls > this.#capacity) return;
-      this.#waiters.shift();
-      next.grant(this.#lend(next.size, cls));
+    do {
+      this.#serveLine(this.#little, false);
+    } while (this.#serveLine(this.#large, true));
+  }
+
+  /** Whether anybody was served. */
+  #serveLine(line: Line<Waiter>, large: boolean): boolean {
+    const before = line.length;
+    for (let next = line.first; next !== undefined && this.#fits(slabSize(next.size), large); next = line.first) {
+      line.shift();
+      next.grant(this.#lend(next.size, slabSize(next.size), large));
     }
+    return line.length < before;
   }
 }
 

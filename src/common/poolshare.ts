@@ -46,7 +46,7 @@ export class PoolShare {
   tryTake(size: number): Slab | undefined {
     const cls = slabSize(size);
     if (this.#waiters.length > 0 || !this.#fits(cls)) return undefined;
-    const slab = this.#pool.tryTake(size);
+    const slab = this.#pool.tryTake(size, true);
     if (slab === undefined) return undefined;
     this.#inUse += cls;
     return this.#lend(slab, cls);
@@ -59,7 +59,8 @@ export class PoolShare {
     if (this.#waiters.length === 0 && this.#fits(cls)) this.#inUse += cls;
     else await this.#wait(cls, signal);
     try {
-      const slab = this.#pool.tryTake(size) ?? (await this.#pool.take(size, signal));
+      // the reserve for little takes is not for those who may keep it for as long as they like
+      const slab = this.#pool.tryTake(size, true) ?? (await this.#pool.take(size, signal, true));
       return this.#lend(slab, cls);
     } catch (error) {
       this.#leave(cls);

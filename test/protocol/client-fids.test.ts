@@ -1,6 +1,6 @@
 // The lives of fids as a server sees them: when they are clunked, when not, and when a number is used again.
 
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Fid } from '../../src/client/fids.ts';
 import { read } from '../../src/client/io.ts';
 import { errno } from '../../src/common/errno.ts';
@@ -298,5 +298,27 @@ test('makeRoom waits for the clunks that are under way, not for later ones', asy
   server.reply(first.tag, 'Rclunk', {});
   expect(await room).toBe(true);
   server.reply(second.tag, 'Rclunk', {});
+  await expectIdle(client, 1);
+});
+
+test('a server that answers no Tclunk has the client keep so many fids and no more, until it answers', async () => {
+  const { fids } = client;
+  let fid = fids.reserve();
+  for (let made = 0; made < 100_000; made++) {
+    fids.created(fid, qid);
+    calls.clunk(fid);
+    try {
+      fid = fids.reserve();
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'ENFILE' });
+      break;
+    }
+  }
+  expect(client.stats).toMatchObject({ fids: { live: 1, quarantine: 65_536 }, reserveTags: 64, queued: 65_472 });
+  await expect(calls.walk(root, ['a'])).rejects.toMatchObject({ code: 'ENFILE' });
+  server.answer = ({ type, tag }) => server.reply(tag, type === 'Tclunk' ? 'Rclunk' : 'Rwalk', { qids: [qid] });
+  for (let i = 0; i < 64; i++) await server.serve('Tclunk', 'Rclunk', {});
+  await vi.waitFor(() => expect(client.stats.fids.quarantine).toBe(0), { timeout: 20_000 });
+  calls.clunk((await calls.walk(root, ['a'])).fid as Fid);
   await expectIdle(client, 1);
 });

@@ -1,11 +1,16 @@
 // Replies that no server may send, and connections that end in the middle of things: one error, for everybody, once.
 
 import { describe, expect, test, vi } from 'vitest';
-import { read } from '../../src/client/io.ts';
+import { negotiate } from '../../src/client/connection.ts';
+import { DotLCalls } from '../../src/client/dialects/dotl-calls.ts';
+import { read, write } from '../../src/client/io.ts';
+import { Abort } from '../../src/common/abort.ts';
 import { ConnectionError, ProtocolError } from '../../src/common/errors.ts';
+import { memoryPair } from '../../src/transport/memory.ts';
+import type { Transport } from '../../src/transport/transport.ts';
 import { attachedForEach, begin, calls, client, root, server } from '../support/attachedstage.ts';
 import { expectCancelled, expectEnded, expectIdle } from '../support/leaks.ts';
-import { getattr, qid, turn } from '../support/scripted.ts';
+import { getattr, qid, Scripted, turn } from '../support/scripted.ts';
 
 attachedForEach();
 
@@ -174,6 +179,78 @@ describe('an answer of the wrong kind', () => {
     server.reply((await server.next('Twrite')).tag, 'Rwrite', { count: 6 });
     await expect(call).rejects.toBeInstanceOf(ProtocolError);
     await expectEnded(client, ProtocolError);
+  });
+});
+
+describe('a Twrite that is answered and not read', () => {
+  /** A client whose transport takes no payload, and what it would call when it did. */
+  async function untaken(): Promise<{
+    writing: Promise<number>;
+    abort: Abort;
+    takeAll: () => void;
+    settled: () => boolean;
+  }> {
+    client.close();
+    const [ours, theirs] = memoryPair();
+    const held: (() => void)[] = [];
+    const takeAll = () => {
+      for (const taken of held.splice(0)) taken();
+    };
+    const slow: Transport = {
+      peer: ours.peer,
+      closed: ours.closed,
+      onDrain: undefined,
+      start: (receiver) => ours.start(receiver),
+      send: (head, payload, taken) => ours.send(head, payload, taken && (() => held.push(taken))),
+      pause: () => ours.pause(),
+      resume: () => ours.resume(),
+      close: (error) => {
+        ours.close(error);
+        takeAll();
+      },
+    };
+    const peer = new Scripted(theirs, 8192);
+    const connection = await negotiate(slow, { msize: 8192, requests: { flushTimeout: 1000 } });
+    const other = new DotLCalls(connection);
+    const attaching = other.attach('me', '', 0);
+    await peer.serve('Tattach', 'Rattach', { qid });
+    const abort = new Abort();
+    const writing = write(other, await attaching, 0, Buffer.alloc(100), { inOrder: false, signal: abort });
+    let over = false;
+    writing.then(
+      () => {
+        over = true;
+      },
+      () => {
+        over = true;
+      },
+    );
+    await peer.serve('Twrite', 'Rwrite', { count: 100 });
+    for (let i = 0; i < 5; i++) await turn();
+    return { writing, abort, takeAll, settled: () => over };
+  }
+
+  test('is over when it is, however long that takes', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const { writing, takeAll, settled } = await untaken();
+    vi.advanceTimersByTime(3_600_000);
+    await turn();
+    expect(settled()).toBe(false);
+    takeAll();
+    expect(await writing).toBe(100);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('keeps nobody who gives up: the connection is ended', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const { writing, abort, settled } = await untaken();
+    abort.abort();
+    vi.advanceTimersByTime(999);
+    await turn();
+    expect(settled()).toBe(false);
+    vi.advanceTimersByTime(1);
+    expect(await writing).toBe(100);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
 

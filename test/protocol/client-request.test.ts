@@ -309,3 +309,27 @@ test('tags are handed out in a circle, so that one in a log names one request', 
   expect(tags.slice(8)).toEqual(tags.slice(0, 8));
   await expectIdle(client, 1);
 });
+
+test('ten thousand calls that wait to be sent and are given up together are gone together, and nothing of them is sent', async () => {
+  await begin({ requests: { maxInFlight: 1 } });
+  const first = calls.getattr(root, 1);
+  const { tag } = await server.next('Tgetattr');
+  const abort = new Abort();
+  const waiting = Array.from({ length: 10_000 }, () => calls.getattr(root, 1, abort));
+  const last = calls.getattr(root, 2);
+  expect(client.stats).toMatchObject({ tags: 1, queued: 10_001 });
+  abort.abort();
+  expect(client.stats).toMatchObject({ tags: 1, queued: 1, cancelled: 10_000 });
+  for (const settled of await Promise.allSettled(waiting)) {
+    // without a stack each, which is most of what an error costs
+    expect(settled).toMatchObject({
+      status: 'rejected',
+      reason: { code: 'EINTR', stack: 'CancelledError: Tgetattr: EINTR' },
+    });
+  }
+  server.reply(tag, 'Rgetattr', getattr);
+  await first;
+  expect((await server.serve('Tgetattr', 'Rgetattr', getattr)).mask).toBe(2);
+  await last;
+  await expectIdle(client, 1);
+});

@@ -29,7 +29,12 @@ export class FilePeer {
   /** Answers what is held, and holds nothing more. */
   release(): void {
     this.holds = () => false;
-    for (const request of this.held.splice(0)) this.#transfer(request);
+    this.answerHeld(this.held.length);
+  }
+
+  /** Answers so many of what is held, the longest held first. */
+  answerHeld(count: number): void {
+    for (const request of this.held.splice(0, count)) this.#transfer(request);
   }
 
   #take(message: Message): void {

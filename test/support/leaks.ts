@@ -9,7 +9,8 @@ import { turn } from './scripted.ts';
 const TURNS = 200;
 
 const memory = { inUse: 0, waiting: 0 };
-const idle = { tags: 0, reserveTags: 0, queued: 0, quarantine: 0, pool: { ...memory, streams: memory } };
+const chunks = { inFlight: 0, waiting: 0 };
+const idle = { tags: 0, reserveTags: 0, queued: 0, quarantine: 0, chunks, pool: { ...memory, streams: memory } };
 
 /** `live`: fids that the test has and has not clunked. */
 export async function expectIdle(client: Connection, live: number): Promise<void> {

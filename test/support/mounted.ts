@@ -60,6 +60,7 @@ export async function nothingLeft(
     reserveTags: 0,
     queued: 0,
     quarantine: 0,
+    chunks: { inFlight: 0, waiting: 0 },
     fids: { quarantine: 0, live: users },
     pool: { inUse: 0, waiting: 0, streams: { inUse: 0, waiting: 0 } },
   });

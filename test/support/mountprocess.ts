@@ -5,7 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { MountStats } from '../../src/bridge/mount.ts';
-import { start } from './cli.ts';
+import { type Cli, start } from './cli.ts';
 import { connectionOf } from './fuseconnection.ts';
 import { fusectl } from './fusectl.ts';
 import { nothingLeft } from './mounted.ts';
@@ -16,8 +16,10 @@ const WARNING = 40;
 
 export interface MountProcess {
   readonly mountpoint: string;
+  readonly daemon: Cli;
   readonly pid: number;
   checkLeaks(): Promise<void>;
+  stats(): Promise<MountStats>;
   /** Bytes resident, at the most so far. */
   peakMemory(): Promise<number>;
   /** Unmounts, and expects that nothing was left and nothing was amiss. */
@@ -61,6 +63,8 @@ export async function mountProcess(dir: string, source: string, options: string)
       mountpoint,
       pid,
       checkLeaks,
+      stats,
+      daemon: cli,
       peakMemory: () => peakMemory(pid),
       async end() {
         await checkLeaks();

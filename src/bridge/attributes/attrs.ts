@@ -18,6 +18,19 @@ const S_IXGRP = 0o010;
 const NSEC = 1_000_000_000;
 const MAX_U32 = 0xffffffff;
 
+const LEAST_BLOCK = 512;
+/** The largest block of a file system that is in use (GPFS, ZFS). */
+const LARGEST_BLOCK = 16 * 1024 * 1024;
+const BLOCK = 4096;
+
+/**
+ * A server's block size, where a program can use it. Programs make their buffers as large: nfs-ganesha says 1, and one that
+ * says 2 GiB would have every cat and cp take as much.
+ */
+export function usableBlock(size: number): number {
+  return size >= LEAST_BLOCK && size <= LARGEST_BLOCK ? size : BLOCK;
+}
+
 export function isDirectory(stat: { mode: number }): boolean {
   return (stat.mode & S_IFMT) === S_IFDIR;
 }
@@ -44,8 +57,7 @@ export function toAttr(stat: FileStat, owners: Owners, ino = inoOf(stat.qid), li
     rdev: stat.rdev % (MAX_U32 + 1),
     size: stat.size,
     blocks: stat.blocks,
-    // nfs-ganesha says 1, which would make every stdio buffer one byte long
-    blksize: stat.blksize >= 512 && stat.blksize <= MAX_U32 ? stat.blksize : 4096,
+    blksize: usableBlock(stat.blksize),
     atime: stat.atime,
     atimeNsec: stat.atimeNsec % NSEC,
     mtime: stat.mtime,

@@ -9,6 +9,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { RequestContext } from '../../fuse/operations.ts';
 import type { Node } from '../nodes/node.ts';
+import type { ListingWatch } from './listing.ts';
 
 /** What files and directories have in common; files/reopen.ts writes what is not readonly. */
 interface Opened {
@@ -39,6 +40,9 @@ export interface OpenDirectory extends Opened {
   readonly kind: 'directory';
   /** Entries that were read, and the cookie before the first of them. */
   listing: { from: bigint; entries: readonly ListedDirent[] } | undefined;
+  /** Of those, the last that the kernel was given: another may have the same cookie. */
+  given: ListedDirent | undefined;
+  readonly watch: ListingWatch;
 }
 
 export class Handles {

@@ -91,8 +91,6 @@ export class Node {
   /** The place that was seen last; undefined for the root and for a file without a known name. */
   place: Place | undefined;
   nlookup = 0;
-  /** The next node of the same qid.path: nodes.ts. */
-  twin: Node | undefined;
   #more: More | undefined;
 
   /** `counts`: the dialect has link counts, and the server may. */

@@ -16,6 +16,7 @@ import { Heap } from './heap.ts';
 import { Inos } from './inos.ts';
 import { isDir, Node, type Place, placesOf, ROOT, routeOf } from './node.ts';
 import { alike, linked } from './sameness.ts';
+import { Twins } from './twins.ts';
 
 /**
  * What was found out about a name whose qid.path other nodes have: it is one of them, 'another' file, which has got a number
@@ -25,8 +26,7 @@ export type Verdict = Node | 'another' | 'collides';
 
 export class Nodes {
   readonly #byId = new Map<number, Node>();
-  /** The first of those that have a qid.path; the others hang on Node.twin. */
-  readonly #byPath = new Map<bigint, Node>();
+  readonly #byPath = new Twins();
   readonly #inos = new Inos();
   readonly #heap = new Heap();
   readonly #counts: boolean;
@@ -92,31 +92,30 @@ export class Nodes {
 
   /** Nodes that may be what a name leads to, or may only have the same qid.path: the server has to be asked. */
   suspects(parent: Node, name: string, stat: FileStat): Node[] {
-    if (!this.#byPath.has(stat.qid.path) || this.#identify(parent, name, stat, undefined) !== undefined) return [];
-    return [...this.#twins(stat.qid.path)].filter((node) => !node.isGone && node.life.kind !== 'unlinked');
+    const { path } = stat.qid;
+    if (!this.#byPath.has(path) || this.#identify(parent, name, stat, undefined) !== undefined) return [];
+    return [...this.#byPath.of(path)].filter((node) => !node.isGone && node.life.kind !== 'unlinked');
   }
 
   #identify(parent: Node, name: string, stat: FileStat, verdict: Verdict | undefined): Node | undefined {
+    const { path, type } = stat.qid;
+    // what was removed does not come back: the server has given its number to another file
+    const isThere = (node: Node) => !node.isGone && this.#byPath.includes(path, node);
     const here = parent.names.get(name);
-    for (const node of this.#twins(stat.qid.path)) {
-      // what was removed does not come back: the server has given its number to another file
+    if (here !== undefined && here.stat.qid.type === type && isThere(here)) return here;
+    if (verdict instanceof Node && isThere(verdict)) return verdict;
+    for (const node of this.#byPath.of(path)) {
       if (node.isGone) continue;
-      if (node === here && node.stat.qid.type === stat.qid.type) return node;
-      if (verdict === node) return node;
       // its other names are not known: nobody can ask for it by one
       if (linked(node.stat, stat) || (node.life.kind === 'unlinked' && alike(node.stat, stat))) return node;
     }
     return undefined;
   }
 
-  *#twins(path: bigint): Iterable<Node> {
-    for (let node = this.#byPath.get(path); node !== undefined; node = node.twin) yield node;
-  }
-
   #make(parent: Node, name: string, stat: FileStat, collides: boolean): Node {
     const first = inoOf(stat.qid);
     if (collides) {
-      for (const other of this.#twins(stat.qid.path)) {
+      for (const other of this.#byPath.of(stat.qid.path)) {
         if (other.ino === first) this.#inos.collides(stat.qid, routeOf(other)?.join('/') ?? '');
       }
     }
@@ -141,29 +140,14 @@ export class Nodes {
 
   #index(node: Node): void {
     this.#byId.set(node.id, node);
+    this.#byPath.add(node);
     this.#heap.grew(this.#byId.size);
-    const { path } = node.stat.qid;
-    const first = this.#byPath.get(path);
-    if (first === undefined) this.#byPath.set(path, node);
-    else {
-      // behind the first, which has the number that stat shows
-      node.twin = first.twin;
-      first.twin = node;
-    }
   }
 
   #unindex(node: Node): void {
     this.#byId.delete(node.id);
+    this.#byPath.delete(node);
     this.#heap.shrank(this.#byId.size);
-    const { path } = node.stat.qid;
-    const first = this.#byPath.get(path);
-    if (first === node) {
-      if (node.twin === undefined) this.#byPath.delete(path);
-      else this.#byPath.set(path, node.twin);
-    } else {
-      for (const each of this.#twins(path)) if (each.twin === node) each.twin = node.twin;
-    }
-    node.twin = undefined;
   }
 
   #place(node: Node, parent: Node, name: string): void {

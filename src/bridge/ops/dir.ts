@@ -14,6 +14,7 @@ import { S_ISGID } from '../attributes/attrs.ts';
 import type { Bridge } from '../context.ts';
 import { askNameless, askOpenNameless, witnesses } from '../fids/probes.ts';
 import type { OpenDirectory } from '../files/handles.ts';
+import { checkUnseen, ListingWatch } from '../files/listing.ts';
 import { openedNow, through } from '../files/reopen.ts';
 import { unhurried } from '../finish.ts';
 import { asidesIn, leaveDirectory, renameOver, stepAside, whoMustStepAside } from '../names/asides.ts';
@@ -45,10 +46,11 @@ type Family =
 export function dirOps(fs: Bridge): Pick<Operations, Family> {
   /** The entries after a cookie: from what was read ahead, or from the server. */
   function entriesAfter(dir: OpenDirectory, offset: bigint, ctx: RequestContext): Awaitable<readonly ListedDirent[]> {
-    const { listing } = dir;
+    const { listing, given } = dir;
     if (listing !== undefined && offset !== 0n) {
-      if (listing.from === offset) return listing.entries;
-      const at = listing.entries.findIndex((entry) => entry.offset === offset);
+      const readOn = given?.offset === offset;
+      if (listing.from === offset && !readOn) return listing.entries;
+      const at = listing.entries.findIndex((entry) => (readOn ? entry === given : entry.offset === offset));
       if (at >= 0 && at + 1 < listing.entries.length) return listing.entries.slice(at + 1);
     }
     return fetch(dir, offset, ctx);
@@ -59,10 +61,9 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       fs.session.dialect.readdir(fid, offset, READ_AHEAD, ctx.signal),
     );
     const last = entries.at(-1);
-    if (last !== undefined && last.offset === offset) {
-      throw new ErrnoError(errno.EIO, 'the listing does not advance');
-    }
+    if (last !== undefined) dir.watch.saw(offset, last.offset);
     dir.listing = { from: offset, entries };
+    dir.given = undefined;
     return entries;
   }
 
@@ -74,11 +75,12 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
   /** The same without hidden names and those that no directory can hold; empty only at the end. */
   async function namedAfter(dir: OpenDirectory, offset: bigint, ctx: RequestContext): Promise<NamedDirent[]> {
     let from = offset;
-    for (;;) {
+    for (let replies = 1; ; replies++) {
       const entries = await entriesAfter(dir, from, ctx);
       const named = entries.filter(isSeen);
       const last = entries.at(-1);
       if (named.length > 0 || last === undefined) return named;
+      checkUnseen(replies);
       from = last.offset;
     }
   }
@@ -137,13 +139,21 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
         throw error;
       }
       const kept = openedNow(fs, ctx, node, fid, flags);
-      return { fh: fs.handles.add({ kind: 'directory', ...kept, listing: undefined }), flags: 0 };
+      const handle = {
+        kind: 'directory',
+        ...kept,
+        listing: undefined,
+        given: undefined,
+        watch: new ListingWatch(),
+      } as const;
+      return { fh: fs.handles.add(handle), flags: 0 };
     },
 
     async readdir(ctx, _nodeid, fh, offset, _size, sink) {
       const dir = fs.handles.directory(fh);
       for (const entry of await namedAfter(dir, offset, ctx)) {
         if (!sink.add(entry.name, fs.nodes.inoIn(dir.node, entry.name, entry.qid), entry.type, entry.offset)) return;
+        dir.given = entry;
       }
     },
 
@@ -161,6 +171,7 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
           entry.offset,
           result,
         );
+        if (!full) dir.given = entry;
         // what was looked up and does not fit has been counted, and the kernel will never know
         if (full && result !== undefined) fs.nodes.forget(result.nodeid, 1);
       }

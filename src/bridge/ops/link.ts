@@ -1,5 +1,8 @@
 // Links and special files: link, symlink, readlink, mknod.
 
+import { errno } from '../../common/errno.ts';
+import { ErrnoError } from '../../common/errors.ts';
+import { byteLength } from '../../common/text.ts';
 import type { Operations } from '../../fuse/operations.ts';
 import { S_IFMT } from '../attributes/attrs.ts';
 import type { Bridge } from '../context.ts';
@@ -8,6 +11,9 @@ import { entryOf, look, lookedAtMade } from '../names/look.ts';
 import { modeIn } from '../owners/acls.ts';
 import { groupIn } from '../owners/privileges.ts';
 import { checkName } from './walk.ts';
+
+/** PATH_MAX, without the NUL. */
+const LONGEST_TARGET = 4095;
 
 export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'readlink' | 'mknod'> {
   return {
@@ -30,7 +36,12 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
     },
 
     async readlink(ctx, nodeid) {
-      return fs.fids.checked(ctx, fs.nodes.get(nodeid), (fid) => fs.session.dialect.readlink(fid, ctx.signal));
+      const { dialect } = fs.session;
+      const target = await fs.fids.checked(ctx, fs.nodes.get(nodeid), (fid) => dialect.readlink(fid, ctx.signal));
+      const length = byteLength(target);
+      // the kernel refuses a longer reply, and its caller would get EIO
+      if (length > LONGEST_TARGET) throw new ErrnoError(errno.ENAMETOOLONG, `the target of a link, ${length} bytes`);
+      return target;
     },
 
     async mknod(ctx, parentId, name, mode, rdev, umask) {

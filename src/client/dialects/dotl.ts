@@ -223,9 +223,11 @@ export class DotL implements Dialect {
       signal,
     );
     this.#cut.saw(fid, { from: offset, end: entries.at(-1)?.offset ?? offset, count, length });
-    for (const entry of entries) {
-      if (entry.name === undefined)
-        logger.warn({ fid: fid.number, offset: String(entry.offset) }, 'name that no directory can hold dropped');
+    const nameless = entries.filter(({ name }) => name === undefined);
+    if (nameless.length > 0) {
+      // one line, however many the server has put into its reply
+      const fields = { fid: fid.number, offset: String(nameless[0]?.offset), count: nameless.length };
+      logger.warn(fields, 'names that no directory can hold dropped');
     }
     return entries;
   }

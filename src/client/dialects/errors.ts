@@ -40,6 +40,8 @@ function search(text: string): number | undefined {
  */
 export function errnoOfText(text: string): number | undefined {
   const key = text.slice(-LOOKED_AT).trim().toLowerCase().replace(/[.!]$/, '');
+  // what is cut out of a text keeps all of it in memory
+  if (text.length > LOOKED_AT) return search(key);
   if (remembered.has(key)) return remembered.get(key);
   if (remembered.size >= REMEMBERED) remembered.clear();
   const number = search(key);

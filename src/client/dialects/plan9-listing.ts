@@ -24,8 +24,11 @@ const LEAST = 2048;
 /** Bytes of an entry with the longest name of most file systems, and with owners of 32 letters each. */
 const LONGEST_ENTRY = 63 + 255 + 3 * 32;
 
-/** Entries of one open directory that are kept. */
+/** Entries of one open directory that are kept; and how many bytes they may have been on the wire, where names may be long. */
 const KEPT = 32_768;
+const KEPT_BYTES = 4 * 1024 * 1024;
+/** Open directories of which entries are kept, those that were read last. */
+const KEPT_DIRECTORIES = 16;
 /** Of those, how many are given at a time. */
 const AT_ONCE = 512;
 
@@ -49,6 +52,8 @@ export class Listings {
   readonly #calls: Calls;
   readonly #extended: boolean;
   readonly #places = new WeakMap<Fid, Place>();
+  /** Those that have entries kept, the one that was read last at the end. */
+  #keeping: WeakRef<Place>[] = [];
   readonly #cut: CutListings;
 
   constructor(calls: Calls, extended: boolean) {
@@ -73,6 +78,7 @@ export class Listings {
       const { placed, end } = await this.#block(fid, at, size, signal);
       place.at = end;
       keep(place, placed);
+      this.#forgetOthers(place);
       entries.push(...placed.slice(after(placed, from)).map(listed));
       if (entries.length > 0 || end === at) return entries;
     }
@@ -85,6 +91,14 @@ export class Listings {
       this.#places.set(fid, place);
     }
     return place;
+  }
+
+  /** A directory that was read longest ago is read again from its start, should somebody go back in it. */
+  #forgetOthers(place: Place): void {
+    if (this.#keeping.at(-1)?.deref() === place) return;
+    this.#keeping = this.#keeping.filter((each) => each.deref() !== undefined && each.deref() !== place);
+    this.#keeping.push(new WeakRef(place));
+    if (this.#keeping.length > KEPT_DIRECTORIES) forget(this.#keeping.shift()?.deref());
   }
 
   async #block(fid: Fid, at: number, size: number, signal: AbortSignalLike | undefined) {
@@ -127,9 +141,16 @@ function after(placed: readonly Placed[], from: number): number {
 
 function keep(place: Place, placed: readonly Placed[]): void {
   place.kept.push(...placed);
-  if (place.kept.length <= KEPT) return;
-  const gone = place.kept.splice(0, place.kept.length - KEPT / 2);
+  const from = (place.kept.at(-1)?.end ?? 0) - KEPT_BYTES;
+  if (place.kept.length <= KEPT && place.from >= from) return;
+  const gone = place.kept.splice(0, Math.max(place.kept.length - KEPT / 2, after(place.kept, from + KEPT_BYTES / 2)));
   place.from = gone.at(-1)?.end ?? place.from;
+}
+
+function forget(place: Place | undefined): void {
+  if (place === undefined) return;
+  place.from = place.kept.at(-1)?.end ?? place.from;
+  place.kept = [];
 }
 
 function listed({ qid, type, name, end }: Placed): ListedDirent {

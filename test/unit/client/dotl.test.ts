@@ -11,6 +11,7 @@ import { Writer } from '../../../src/common/writer.ts';
 import { OPEN, QT, SETATTR } from '../../../src/wire/p9/constants.ts';
 import { writeDirent } from '../../../src/wire/p9/types.ts';
 import { expectCancelled, expectEnded, expectIdle, expectNothingAfterEnd } from '../../support/leaks.ts';
+import { keepingLogger } from '../../support/notes.ts';
 import { type Attached, attached, getattr, qid, type ScriptedOptions } from '../../support/scripted.ts';
 
 let { client, server, root } = {} as Attached;
@@ -293,6 +294,16 @@ describe('readdir', () => {
     const entries = await asking;
     expect(namesOf(entries)).toEqual(['a', undefined, undefined, '..', 'ö']);
     expect(entries.map(({ offset }) => offset)).toEqual([1n, 2n, 3n, 4n, 5n]);
+    await expectIdle(client, 1);
+  });
+
+  test('tells of such names once a reply, however many there are in it', async () => {
+    const { logger, lines } = keepingLogger();
+    await begin({ logger });
+    const asking = dialect.readdir(root, 0n, 8000);
+    await server.serve('Treaddir', 'Rreaddir', { data: listing('a', ...Array<string>(300).fill('')) });
+    expect(await asking).toHaveLength(301);
+    expect(lines.filter(({ level }) => level === 'warn')).toMatchObject([{ count: 300, offset: '2' }]);
     await expectIdle(client, 1);
   });
 

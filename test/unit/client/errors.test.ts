@@ -1,5 +1,8 @@
 // What errors in words, and with numbers that are not to be trusted, come to.
 
+import { execFile } from 'node:child_process';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { errnoOfBoth, errnoOfNumber, errnoOfText, errnoOfWords } from '../../../src/client/dialects/errors.ts';
@@ -109,6 +112,20 @@ describe('words', () => {
         if (number !== undefined) expect(errnoName(number)).toMatch(/^E/);
       }),
     );
+  });
+
+  test('are forgotten where they are as long as a server likes', async () => {
+    const module = JSON.stringify(resolve(import.meta.dirname, '../../../src/client/dialects/errors.ts'));
+    const script = `import { errnoOfText } from ${module};
+      gc();
+      const before = process.memoryUsage().heapUsed;
+      for (let i = 0; i < 250; i++) errnoOfText(Buffer.alloc(60_000, 'x').toString('latin1') + ' no such thing ' + i);
+      gc();
+      console.log(process.memoryUsage().heapUsed - before);`;
+    const hooks = resolve(import.meta.dirname, '../../support/ts.mjs');
+    const args = ['--expose-gc', '--import', hooks, '--input-type=module', '-e', script];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 20_000 });
+    expect(Number(stdout)).toBeLessThan(3_000_000);
   });
 });
 

@@ -158,6 +158,48 @@ test('more than is kept is read again from the start', async () => {
   await expectIdle(client, 1);
 });
 
+test('what is kept of names as long as a server likes is bounded in bytes too', async () => {
+  await begin();
+  const all = numbered(2000).map((name) => bytesOf(entry(name.padEnd(3000, '-'))));
+  const offsets = serveEntries(() => all);
+  const whole = await rest(0n);
+  expect(whole.length).toBe(all.length + 2);
+  offsets.length = 0;
+  // half of it is there at least, the rest is read again
+  const near = await dialect.readdir(dir, whole.at(-500)!.offset, 4096);
+  expect([near[0]?.name, offsets]).toEqual([whole.at(-499)?.name, []]);
+  const far = await dialect.readdir(dir, whole[10]!.offset, 4096);
+  expect([far[0]?.name, offsets[0]]).toEqual([whole[11]?.name, 0]);
+  await expectIdle(client, 1);
+});
+
+test('of many open directories the entries of those that were read last are kept', async () => {
+  await begin();
+  const all = Buffer.concat(numbered(10).map((name) => bytesOf(entry(name))));
+  const asked: [fid: number, offset: number][] = [];
+  server.answer = (message) => {
+    if (message.type === 'Twalk') return server.reply(message.tag, 'Rwalk', { qids: [] });
+    if (message.type === 'Tclunk') return server.reply(message.tag, 'Rclunk', {});
+    if (message.type !== 'Tread') throw new Error(message.type);
+    asked.push([message.fid, message.offset]);
+    server.reply(message.tag, 'Rread', { data: message.offset === 0 ? all : Buffer.alloc(0) });
+  };
+  const dirs: Fid[] = [];
+  for (let i = 0; i < 20; i++) {
+    dirs.push(await dialect.walk(dir, []));
+    await dialect.readdir(dirs[i]!, 0n, 4096);
+  }
+  const third = (await dialect.readdir(dirs[19]!, 0n, 4096))[2]!;
+  asked.length = 0;
+  for (const each of dirs.toReversed()) {
+    expect((await dialect.readdir(each, third.offset, 4096))[0]?.name).toBe('file-1');
+  }
+  const forgotten = dirs.slice(0, 4).toReversed();
+  expect(asked).toEqual(forgotten.map(({ number }) => [number, 0]));
+  for (const each of dirs) client.fids.close(each);
+  await expectIdle(client, 1);
+});
+
 test('a read that was flushed is followed by one from the start', async () => {
   await begin();
   const names = numbered(60);
