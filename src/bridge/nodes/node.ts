@@ -11,7 +11,7 @@ import { ErrnoError } from '../../common/errors.ts';
 import type { RequestContext } from '../../fuse/operations.ts';
 import { ROOT_ID } from '../../wire/fuse/constants.ts';
 import { QT } from '../../wire/p9/constants.ts';
-import { changedStat, inoOf } from '../attributes/attrs.ts';
+import { changedStat, inoOf, privilegesIn } from '../attributes/attrs.ts';
 import type { OpenFile } from '../files/handles.ts';
 import { Pages } from '../files/pages.ts';
 import type { NodeLocks } from '../locks/nodelocks.ts';
@@ -77,6 +77,8 @@ export class Node {
   pagesOf: FileStat | undefined;
   /** Was made here, or has shown a length: no synthetic file, which shows none and has content all the same. */
   plain = false;
+  /** The kernel may have been shown a setuid or setgid bit of it, and still go by that (owners/privileges.ts). */
+  privileged: boolean;
   /** performance.now() until which it is known to have no security.capability. */
   incapableUntil = 0;
   /** Of a directory, with posixacl. */
@@ -89,6 +91,7 @@ export class Node {
     this.id = id;
     this.#ownIno = ownIno;
     this.#stat = stat;
+    this.privileged = privilegesIn(stat.mode) !== 0;
     this.#countsLinks = stat.nlink > 0;
   }
 
@@ -134,6 +137,7 @@ export class Node {
   saw(stat: FileStat): void {
     if (!isQid(this, stat.qid)) throw new ErrnoError(errno.ESTALE, 'another file has the name now');
     this.#stat = stat;
+    this.privileged ||= privilegesIn(stat.mode) !== 0;
     if (this.#countsLinks && stat.nlink === 0 && this.#life.kind === 'named') this.become({ kind: 'removed' });
   }
 

@@ -182,8 +182,10 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       const setgid = parent.stat.mode & S_ISGID;
       const kept = ((await modeIn(fs, ctx, parent, mode, umask)) & 0o7777) | setgid;
       const group = groupIn(fs, ctx, parent);
-      await fs.fids.sure(ctx, [parent], (dir) => fs.session.dialect.mkdir(dir, name, kept, group, ctx.signal));
-      return lookedAtMade(fs, ctx, parent, name, kept);
+      const qid = await fs.fids.sure(ctx, [parent], (dir) =>
+        fs.session.dialect.mkdir(dir, name, kept, group, ctx.signal),
+      );
+      return lookedAtMade(fs, ctx, { parent, name, qid, mode: kept });
     },
 
     unlink: (ctx, parentId, name) => remove(ctx, parentId, name, false),

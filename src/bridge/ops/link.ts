@@ -1,7 +1,7 @@
 // Links and special files: link, symlink, readlink, mknod.
 
 import type { Operations } from '../../fuse/operations.ts';
-import { S_IFMT } from '../attributes/attrs.ts';
+import { S_IFMT, S_IFREG } from '../attributes/attrs.ts';
 import type { Bridge } from '../context.ts';
 import { finish } from '../finish.ts';
 import { entryOf, look, lookedAtMade } from '../names/look.ts';
@@ -25,8 +25,10 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       checkName(name);
       const parent = fs.nodes.get(parentId);
       const group = groupIn(fs, ctx, parent);
-      await fs.fids.sure(ctx, [parent], (dir) => fs.session.dialect.symlink(dir, name, target, group, ctx.signal));
-      return lookedAtMade(fs, ctx, parent, name);
+      const qid = await fs.fids.sure(ctx, [parent], (dir) =>
+        fs.session.dialect.symlink(dir, name, target, group, ctx.signal),
+      );
+      return lookedAtMade(fs, ctx, { parent, name, qid });
     },
 
     async readlink(ctx, nodeid) {
@@ -41,10 +43,11 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
       const kept = (mode & S_IFMT) | ((await modeIn(fs, ctx, parent, mode, umask)) & 0o7777);
       const group = groupIn(fs, ctx, parent);
-      await fs.fids.sure(ctx, [parent], (dir) =>
+      const qid = await fs.fids.sure(ctx, [parent], (dir) =>
         fs.session.dialect.mknod(dir, name, kept, major, minor, group, ctx.signal),
       );
-      return lookedAtMade(fs, ctx, parent, name, kept);
+      const isNew = (mode & S_IFMT) === S_IFREG && fs.users.makesForOthers(ctx);
+      return lookedAtMade(fs, ctx, { parent, name, qid, mode: kept, isNew });
     },
   };
 }

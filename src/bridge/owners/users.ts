@@ -44,6 +44,11 @@ export class Users {
     return this.#options.access === 'client';
   }
 
+  /** Whether what the caller makes is somebody else's to the server, and has to be given to the caller. */
+  makesForOthers(ctx: Pick<RequestContext, 'uid'>): boolean {
+    return this.shared && ctx.uid !== this.owner;
+  }
+
   /** How many uids are attached. */
   get attached(): number {
     return this.#roots.size;
