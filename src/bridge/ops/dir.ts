@@ -130,7 +130,7 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       const fid = await fs.fids.own(ctx, node);
       const flags = OPEN.RDONLY | OPEN.DIRECTORY;
       try {
-        await dialect.open(fid, flags, ctx.signal);
+        await fs.noAtime.opening(ctx, node.stat.uid, flags, (sent) => dialect.open(fid, sent, ctx.signal));
         if (!isQid(node, fid.qid)) throw new ErrnoError(errno.ESTALE, 'another directory was opened by its name');
       } catch (error) {
         calls.clunk(fid);

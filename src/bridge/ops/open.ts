@@ -55,14 +55,15 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
   }
 
   /** Tlopen; where a write-only file had to be opened for reading too and may not be, as it was asked for. */
-  async function openFid(fid: Fid, flags: number, plan: OpenPlan, ctx: RequestContext): Promise<void> {
-    const { dialect } = fs.session;
+  async function openFid(fid: Fid, flags: number, { serverFlags }: OpenPlan, node: Node, ctx: RequestContext) {
+    const open = (how: number) =>
+      fs.noAtime.opening(ctx, node.stat.uid, how, (sent) => fs.session.dialect.open(fid, sent, ctx.signal));
     try {
-      await dialect.open(fid, plan.serverFlags, ctx.signal);
+      await open(serverFlags);
     } catch (error) {
-      const widened = (plan.serverFlags & OPEN.ACCMODE) !== (flags & OPEN.ACCMODE);
+      const widened = (serverFlags & OPEN.ACCMODE) !== (flags & OPEN.ACCMODE);
       if (!widened || !isErrno(error, errno.EACCES)) throw error;
-      await dialect.open(fid, (plan.serverFlags & ~OPEN.ACCMODE) | (flags & OPEN.ACCMODE), ctx.signal);
+      await open((serverFlags & ~OPEN.ACCMODE) | (flags & OPEN.ACCMODE));
     }
   }
 
@@ -72,7 +73,7 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
     try {
       node.plain ||= stat !== undefined && stat.size > 0;
       const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false, node.plain);
-      const open = () => openFid(fid, flags, plan, ctx);
+      const open = () => openFid(fid, flags, plan, node, ctx);
       await (killSuidGid
         ? losingPrivileges(fs, ctx, node, (work) => forChange(fs, ctx, node, undefined, work), open)
         : open());
@@ -102,11 +103,15 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
     must: boolean,
   ): Promise<void> {
     // a server that opens what is there all the same must leave its content alone
-    const sent = must ? (flags | OPEN.EXCL) & ~OPEN.TRUNC : flags;
+    const asked = must ? (flags | OPEN.EXCL) & ~OPEN.TRUNC : flags;
+    const group = groupIn(fs, ctx, parent);
+    const { dialect } = fs.session;
     try {
-      await fs.session.dialect.create(fid, name, sent, mode, groupIn(fs, ctx, parent), ctx.signal);
+      await fs.noAtime.opening(ctx, undefined, asked, (sent) =>
+        dialect.create(fid, name, sent, mode, group, ctx.signal),
+      );
     } catch (error) {
-      if ((flags & OPEN.EXCL) !== 0 || !isErrno(error, errno.EEXIST)) throw error;
+      if (asked === flags || (flags & OPEN.EXCL) !== 0 || !isErrno(error, errno.EEXIST)) throw error;
       throw new ErrnoError(errno.ESTALE, 'another client has made it meanwhile');
     }
   }

@@ -54,10 +54,15 @@ export class Users {
     return this.#roots.size;
   }
 
-  /** access=UID is the server's already. */
+  /** What a uid of this machine is at the server; access=UID is the server's already. */
   #numberOf(uid: number): number {
     const { access, atServer } = this.#options;
     return atServer === undefined || typeof access === 'number' ? uid : atServer(uid);
+  }
+
+  /** As whom the server takes who makes a request: the number with which it was attached. */
+  atServer(ctx: Pick<RequestContext, 'uid'>): number {
+    return this.#numberOf(this.of(ctx));
   }
 
   #nameOf(uid: number): string {

@@ -33,6 +33,7 @@ const OPEN_FLAGS =
   OPEN.SYNC |
   OPEN.DIRECTORY |
   OPEN.NOFOLLOW |
+  OPEN.NOATIME |
   OPEN.LARGEFILE;
 /** Bytes of an entry with the longest name of most file systems. */
 const LONGEST_ENTRY = 24 + 255;
