@@ -10,6 +10,7 @@ import { FidCache } from './fids/cache.ts';
 import { NodeFids } from './fids/nodefids.ts';
 import type { CachePolicy } from './files/cache.ts';
 import { Handles } from './files/handles.ts';
+import { NoAtime } from './files/noatime.ts';
 import type { KernelPort } from './kernel.ts';
 import { Locks } from './locks/locks.ts';
 import { Replacing } from './names/replacing.ts';
@@ -28,24 +29,27 @@ export interface BridgeOptions {
   remoteLocks: boolean;
   /** ACLs count. */
   posixAcl?: boolean;
+  /** Reading leaves the server's access times alone, where the server lets it. */
+  noatime?: boolean;
   logger: Logger;
   /** Milliseconds: what bounds waits that nothing can abort. */
   flushTimeout: number;
 }
 
-export interface Bridge extends Readonly<Omit<BridgeOptions, 'rootStat'>> {
+export interface Bridge extends Readonly<Omit<BridgeOptions, 'rootStat' | 'noatime'>> {
   readonly nodes: Nodes;
   readonly fids: NodeFids;
   readonly fidCache: FidCache;
   readonly handles: Handles;
   readonly locks: Locks;
+  readonly noAtime: NoAtime;
   /** Names that are just being replaced. */
   readonly replacing: Replacing;
   /** Names of files that were removed while they are open. */
   readonly sideNames: SideNames;
 }
 
-export function makeBridge({ rootStat, ...given }: BridgeOptions): Bridge {
+export function makeBridge({ rootStat, noatime = false, ...given }: BridgeOptions): Bridge {
   const { session, users } = given;
   const fidCache = new FidCache(session);
   const nodes = new Nodes(fidCache, rootStat, session.dialect.countsLinks);
@@ -62,6 +66,7 @@ export function makeBridge({ rootStat, ...given }: BridgeOptions): Bridge {
     }),
     handles: new Handles(),
     locks: new Locks(),
+    noAtime: new NoAtime({ ...given, wanted: noatime }),
     replacing: new Replacing(),
     sideNames: new SideNames(),
   };

@@ -88,7 +88,7 @@ async function mountSession(
   const rootStat = await lookAtRoot(session, users, settings);
   const owners = ownersOf(settings, maps, rootStat, session.dialect.attachesByName);
   checkMapped('the owner of the tree', () => toAttr(rootStat, owners));
-  const { posixAcl, locks: remoteLocks } = settings;
+  const { posixAcl, noatime, locks: remoteLocks } = settings;
   const policy = cachePolicy(settings.cache);
   const logger = log('bridge');
   const { flushTimeout } = settings;
@@ -103,6 +103,7 @@ async function mountSession(
       kernel,
       remoteLocks,
       posixAcl,
+      noatime,
       logger,
       flushTimeout,
     });

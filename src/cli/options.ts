@@ -304,7 +304,11 @@ function protections(): Flag[] {
     flag('suid', 'set-user-id bits work', set({ nosuid: false })),
     flag('noexec', 'nothing can be executed', set({ noexec: true })),
     flag('exec', 'programs can be executed (default)', set({ noexec: false })),
-    flag('noatime', 'reading leaves access times alone', set({ noatime: true })),
+    flag(
+      'noatime',
+      "reading leaves access times alone, the server's too where it permits that",
+      set({ noatime: true }),
+    ),
     flag('atime', 'access times are kept (default)', set({ noatime: false })),
     flag('sync', 'writes are synchronous', set({ sync: true })),
     flag('async', 'writes are not synchronous (default)', set({ sync: false })),

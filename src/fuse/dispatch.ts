@@ -12,6 +12,7 @@ import {
   FSYNC_FDATASYNC,
   fattr,
   GETATTR_FH,
+  LK_FLOCK,
   OPEN_KILL_SUIDGID,
   type OpcodeName,
   opcode,
@@ -116,7 +117,8 @@ function setAttrOf(args: Body<'SETATTR'>): SetAttr {
 }
 
 function lockOf(args: Body<'SETLK'>): FileLock {
-  return { start: args.start, end: args.end, type: args.type, pid: args.pid };
+  const { start, end, type, pid } = args;
+  return { start, end, type, pid, flock: (args.lkFlags & LK_FLOCK) !== 0 };
 }
 
 function setLock(wait: boolean) {

@@ -103,12 +103,18 @@ export interface StatFs {
   namelen: number;
 }
 
-/** struct flock in FUSE's form: `end` is inclusive, LOCK_EOF (2^63-1) for "to the end of the file". type is F_RDLCK 0, F_WRLCK 1, F_UNLCK 2. */
+/**
+ * struct flock in FUSE's form: `end` is inclusive, LOCK_EOF (2^63-1) for "to the end of the file". type is F_RDLCK 0, F_WRLCK 1,
+ * F_UNLCK 2.
+ */
 export interface FileLock {
   start: bigint;
   end: bigint;
   type: number;
+  /** The process that asks; 0 in a question (GETLK), in an unlock, and where the kernel does not know it. */
   pid: number;
+  /** flock(2) asks, not fcntl(2). */
+  flock?: boolean;
 }
 
 /** Collects the entries of one READDIR reply. */

@@ -249,8 +249,8 @@ test('Tlopen flags: those of Linux in general, and none that is only the busines
   const { session, got } = await speaking('9P2000.L');
   const { dialect } = session;
   const root = await dialect.attach('me', '', 0);
-  const mine = OPEN.CREATE | OPEN.NOCTTY | OPEN.FASYNC | OPEN.DIRECT | OPEN.NOATIME | OPEN.CLOEXEC | 0o40;
-  const theirs = OPEN.RDWR | OPEN.DSYNC | OPEN.SYNC | OPEN.NONBLOCK | OPEN.APPEND;
+  const mine = OPEN.CREATE | OPEN.NOCTTY | OPEN.FASYNC | OPEN.DIRECT | OPEN.CLOEXEC | 0o40;
+  const theirs = OPEN.RDWR | OPEN.DSYNC | OPEN.SYNC | OPEN.NONBLOCK | OPEN.APPEND | OPEN.NOATIME;
   await dialect.open(await dialect.walk(root, ['a']), theirs | mine);
   await dialect.create(await dialect.walk(root, []), 'b', OPEN.WRONLY | OPEN.EXCL | mine, 0o644, 0);
   expect(got('Tlopen')).toMatchObject([{ flags: theirs }]);

@@ -15,7 +15,7 @@ import stat
 import struct
 import time
 import traceback
-from multiprocessing.connection import Pipe
+from multiprocessing.connection import Pipe, wait
 
 
 def _second_user():
@@ -359,6 +359,12 @@ class Peer:
         # The peer may be inside a call that never ends by itself (a lock that waits).
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+
+
+def first_done(peers):
+    """Of peers with a call under way the one whose call is over first."""
+    here = {peer._here: peer for peer in peers}
+    return here[wait(list(here))[0]]
 
 
 # ---- byte-range locks

@@ -35,6 +35,37 @@ eachTree((t) => {
       expect(attr.mtime).toBeGreaterThanOrEqual(before);
     });
 
+    test.runIf(asRoot || t.kind === 'memory')(
+      'reading moves the access time, but not what was opened with O_NOATIME, which is for the owner and root',
+      async () => {
+        await t.mkdir('d');
+        await t.put('f', 'x');
+        const { ATIME, ATIME_SET, MTIME, MTIME_SET, UID } = SETATTR;
+        const old = { valid: ATIME | ATIME_SET | MTIME | MTIME_SET | UID, atime: 1, mtime: 2, uid: ALICE };
+        const [alice, bob] = [await t.served.connect({ uid: ALICE }), await t.served.connect({ uid: BOB })];
+        for (const [name, flags] of [
+          ['f', OPEN.RDONLY],
+          ['f', OPEN.RDWR],
+          ['d', OPEN.RDONLY],
+        ] as const) {
+          const asked = await t.raw.walk(name);
+          await t.raw.setattr(asked, old);
+          const read = async (by: Raw9p, how: number) => {
+            const fid = await by.open(name, how);
+            if (name === 'f') await by.read(fid);
+            else await by.list(fid);
+            await by.clunk(fid);
+          };
+          for (const by of [alice, t.raw]) await read(by, flags | OPEN.NOATIME);
+          await expect(read(bob, OPEN.RDONLY | OPEN.NOATIME)).rejects.toMatchObject({ ecode: errno.EPERM });
+          expect(await t.raw.getattr(asked)).toMatchObject({ atime: 1 });
+          await read(bob, OPEN.RDONLY);
+          expect((await t.raw.getattr(asked)).atime).not.toBe(1);
+          await t.raw.clunk(asked);
+        }
+      },
+    );
+
     test('of a symbolic link: owner and times, no mode', async () => {
       await t.raw.call('Tsymlink', { dfid: 0, name: 'l', target: 'nowhere', gid: 0 });
       const fid = await t.raw.walk('l');

@@ -12,7 +12,7 @@ const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 const QTDIR = 0x80;
 const DT_REG = 8;
-/** Of every file, bytes. */
+/** Of every file but those that were made here, bytes. */
 const SIZE = 100_000;
 
 type Of<N extends MessageName> = Extract<Message, { type: N }>;
@@ -31,6 +31,7 @@ export class Files9p {
   readonly #server: Scripted;
   readonly #qids = new Map<number, Qid>();
   readonly #paths = new Map<string, bigint>();
+  readonly #made = new Set<bigint>();
   readonly #replies: Replies = {
     Tattach: ({ fid }) => ({ qid: this.#at(fid, ROOT) }),
     Twalk: ({ fid, newfid, names }) => {
@@ -41,14 +42,14 @@ export class Files9p {
     Tgetattr: ({ fid }) => {
       const qid = this.#of(fid);
       const mode = (qid.type & QTDIR) !== 0 ? S_IFDIR | 0o755 : S_IFREG | 0o644;
-      return { ...getattr, qid, mode, size: SIZE };
+      return { ...getattr, qid, mode, size: this.#made.has(qid.path) ? 0 : SIZE };
     },
     Tclunk: ({ fid }) => this.#gone(fid),
     Tremove: ({ fid }) => this.#gone(fid),
     Tlopen: ({ fid }) => ({ qid: this.#of(fid), iounit: 0 }),
-    Tlcreate: ({ fid, name }) => ({ qid: this.#at(fid, this.#qid(name)), iounit: 0 }),
+    Tlcreate: ({ fid, name }) => ({ qid: this.#at(fid, this.#make(name)), iounit: 0 }),
     Tmkdir: ({ name }) => ({ qid: this.#qid(name) }),
-    Tmknod: ({ name }) => ({ qid: this.#qid(name) }),
+    Tmknod: ({ name }) => ({ qid: this.#make(name) }),
     Tsymlink: ({ name }) => ({ qid: this.#qid(name) }),
     Tlink: ok,
     Tunlinkat: ok,
@@ -151,6 +152,12 @@ export class Files9p {
       this.#paths.set(name, path);
     }
     return { type: name.startsWith('d') ? QTDIR : 0, version: 0, path };
+  }
+
+  #make(name: string): Qid {
+    const qid = this.#qid(name);
+    this.#made.add(qid.path);
+    return qid;
   }
 
   #list(offset: bigint, count: number): Buffer {

@@ -11,9 +11,10 @@ export const S_IFMT = 0o170000;
 export const S_IFREG = 0o100000;
 export const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
-const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
-const S_IXGRP = 0o010;
+/** S_ISUID and S_ISGID. */
+export const PRIVILEGES = 0o4000 | S_ISGID;
+export const S_IXGRP = 0o010;
 
 const NSEC = 1_000_000_000;
 const MAX_U32 = 0xffffffff;
@@ -67,14 +68,18 @@ export function toAttr(stat: FileStat, owners: Owners, ino = inoOf(stat.qid), li
   };
 }
 
+/** The setuid and setgid bits of a file. What setgid means of a directory is no privilege. */
+export function privilegesIn(mode: number): number {
+  return (mode & S_IFMT) === S_IFDIR ? 0 : mode & PRIVILEGES;
+}
+
 /** The mode without what a write or truncate by an ordinary user takes away (chmod(2), "clear suid"). */
 export function withoutPrivileges(mode: number): number {
-  const cleared = mode & ~S_ISUID;
-  return (cleared & S_IXGRP) !== 0 ? cleared & ~S_ISGID : cleared;
+  return mode & ~((mode & S_IXGRP) !== 0 ? PRIVILEGES : PRIVILEGES & ~S_ISGID);
 }
 
 /**
- * The change that SETATTR asks for; killSuidGid is Bridge.clearPrivileges's. To give a file to whom it is shown to belong to
+ * The change that SETATTR asks for; killSuidGid is owners/privileges.ts's. To give a file to whom it is shown to belong to
  * anyway (uid=, gid=) changes nothing. Throws EPERM for an owner whom the server cannot be told.
  */
 export function toChange(set: SetAttr, { uids, gids, showUid, showGid, chownIgnored }: Owners): StatChange {

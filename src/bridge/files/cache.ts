@@ -75,7 +75,8 @@ export function planOpen(
   plain = false,
 ): OpenPlan {
   const access = flags & OPEN.ACCMODE;
-  let serverFlags = flags;
+  // a program's own wish for O_NOATIME ends here: it is the mount's to send (noatime.ts)
+  let serverFlags = flags & ~OPEN.NOATIME;
   if (policy.mode === 'loose') {
     // Write-back reads the rest of a page before it writes a part of it, and decides itself where an append goes.
     serverFlags &= ~OPEN.APPEND;

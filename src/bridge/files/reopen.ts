@@ -138,7 +138,8 @@ async function reopen(fs: Bridge, ctx: RequestContext, file: Handle): Promise<vo
 export async function openAgain(fs: Bridge, ctx: RequestContext, { node, by }: Handle, flags: number): Promise<Fid> {
   const fid = await fs.fids.own(withSignal(by, ctx.signal), node);
   try {
-    await fs.session.dialect.open(fid, flags, ctx.signal);
+    const { dialect } = fs.session;
+    await fs.noAtime.opening(by, node.stat.uid, flags, (sent) => dialect.open(fid, sent, ctx.signal));
     if (isQid(node, fid.qid)) return fid;
     throw lost();
   } catch (error) {

@@ -5,6 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { LockOwner, LockTable } from '../../common/locktable.ts';
+import { isDeadlock, type Wait } from './deadlock.ts';
 
 const LAST = 0x7fff_ffff;
 
@@ -14,12 +15,14 @@ export interface LockedFile {
 }
 
 export interface Owner extends LockOwner {
-  /** The process, as it was when it last asked; what F_GETLK shows to others here. */
+  /** The process that last asked for a lock; F_GETLK shows it to others here. 0: the kernel does not know it. */
   pid: number;
   /** On which files it may have some. */
   readonly nodes: Set<LockedFile>;
   /** Requests under way, of all its threads: what they get is its own. */
   asking: number;
+  /** What its threads wait for. */
+  readonly waits: Set<Wait>;
 }
 
 export class Locks {
@@ -53,17 +56,23 @@ export class Locks {
     if (owner === undefined) {
       do this.#next = (this.#next % LAST) + 1;
       while (this.#byNumber.has(this.#next));
-      owner = { clientId: '', procId: this.#next, pid, nodes: new Set(), asking: 0 };
+      owner = { clientId: '', procId: this.#next, pid, nodes: new Set(), asking: 0, waits: new Set() };
       this.#owners.set(key, owner);
       this.#byNumber.set(owner.procId, owner);
     }
-    owner.pid = pid;
+    // with questions and unlocks the kernel names no process
+    if (pid !== 0) owner.pid = pid;
     owner.asking++;
     return owner;
   }
 
   pidOf({ procId }: LockOwner): number {
     return this.#byNumber.get(procId)?.pid ?? 0;
+  }
+
+  /** Whether this wait, one of the owner's, would never end. */
+  isDeadlock(owner: Owner, wait: Wait): boolean {
+    return isDeadlock(owner, wait, ({ procId }) => this.#byNumber.get(procId));
   }
 
   /** The request is over. */
@@ -84,7 +93,7 @@ export class Locks {
     this.#byNumber.delete(owner.procId);
   }
 
-  /** The same for all who had locks on a file, some of which have ended with a descriptor. */
+  /** Settles all owners that had locks on a file, some of which have ended with a descriptor. */
   settleOn(node: LockedFile): void {
     for (const [key, owner] of this.#owners) if (owner.nodes.has(node)) this.settle(key);
   }

@@ -4,13 +4,15 @@ import type { FileStat } from '../../client/dialects/dialect.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import type { Entry, RequestContext } from '../../fuse/operations.ts';
+import type { Qid } from '../../wire/p9/types.ts';
+import { PRIVILEGES } from '../attributes/attrs.ts';
 import { sendChange } from '../attributes/change.ts';
 import { attrReply } from '../attributes/fresh.ts';
 import type { Bridge } from '../context.ts';
 import { finish } from '../finish.ts';
-import type { Node } from '../nodes/node.ts';
+import { isQid, type Node } from '../nodes/node.ts';
 import type { Verdict } from '../nodes/nodes.ts';
-import { groupIn } from '../owners/privileges.ts';
+import { groupIn, privilegesFor } from '../owners/privileges.ts';
 import { tellApart } from './tellapart.ts';
 
 /** For a node whose lookup has been counted; taken back where its owner may not be shown (idmap=file). */
@@ -47,45 +49,61 @@ export async function look(fs: Bridge, ctx: RequestContext, parent: Node, name: 
   return fs.nodes.found(parent, name, fid, stat, fs.users.of(ctx), verdict);
 }
 
+/** What an operation has made by a name. */
+export interface Made {
+  readonly parent: Node;
+  readonly name: string;
+  /** By its name there may be something else by now. */
+  readonly qid: Qid;
+  /** That was asked for. */
+  readonly mode?: number;
+  /** It is a file that the server had to make, or to fail: nfs-ganesha opens what is there in spite of O_EXCL. */
+  readonly isNew?: boolean;
+}
+
 /** The look after an operation that made the name: it has happened, so nothing may abort the look at its result. */
-export async function lookedAtMade(
-  fs: Bridge,
-  ctx: RequestContext,
-  parent: Node,
-  name: string,
-  mode?: number,
-): Promise<Entry> {
-  return entryOf(fs, await lookAtMade(fs, ctx, parent, name, mode));
+export async function lookedAtMade(fs: Bridge, ctx: RequestContext, made: Made): Promise<Entry> {
+  return entryOf(fs, await lookAtMade(fs, ctx, made));
 }
 
 /**
  * What was made belongs to its maker: where one attach acts for all (access=client), the server has to be told. And it
- * has the mode that was asked for, where the server goes by more than that.
+ * has the mode that was asked for, where the server goes by more than that, or a change of owner takes something from it.
  */
-export function lookAtMade(fs: Bridge, ctx: RequestContext, parent: Node, name: string, mode?: number): Promise<Node> {
-  return finish(fs, ctx, async (rest) => settle(fs, rest, await look(fs, rest, parent, name), parent, name, mode));
+export function lookAtMade(fs: Bridge, ctx: RequestContext, made: Made): Promise<Node> {
+  return finish(fs, ctx, async (rest) => {
+    const node = await look(fs, rest, made.parent, made.name);
+    // what somebody else has put in its place is not given away, and neither is what was there before
+    if (!isQid(node, made.qid)) return node;
+    if (made.isNew !== true || (node.stat.size === 0 && node.stat.nlink <= 1)) return settle(fs, rest, node, made);
+    return counted(fs, node, () => {
+      throw new ErrnoError(errno.ESTALE, 'another client has made it meanwhile');
+    });
+  });
 }
 
-async function settle(
-  fs: Bridge,
-  ctx: RequestContext,
-  node: Node,
-  parent: Node,
-  name: string,
-  mode: number | undefined,
-): Promise<Node> {
+async function settle(fs: Bridge, ctx: RequestContext, node: Node, { parent, name, mode }: Made): Promise<Node> {
   const { dialect } = fs.session;
-  const uid = fs.users.shared ? fs.owners.uids.toServer(ctx.uid) : node.stat.uid;
-  const foreign = uid !== node.stat.uid && ctx.uid !== fs.users.owner;
+  const uid = fs.users.makesForOthers(ctx) ? fs.owners.uids.toServer(ctx.uid) : node.stat.uid;
+  const foreign = uid !== node.stat.uid;
   const cut = mode !== undefined && dialect.cutsModes && ((node.stat.mode ^ mode) & 0o777) !== 0;
   if (!foreign && !cut) return node;
   return counted(fs, node, () =>
     // walked to a moment ago, so that it is the file for certain
     fs.fids.with(ctx, node, async (fid) => {
       const { signal } = ctx;
-      if (cut) await dialect.change(fid, { mode: mode & 0o7777 }, signal).catch((error) => leave(fs, name, error));
+      const permit = (bits: number) =>
+        dialect.change(fid, { mode: bits & 0o7777 }, signal).catch((error) => leave(fs, name, error));
+      if (cut) await permit(mode);
       if (foreign) await sendChange(fs, fid, { uid, gid: groupIn(fs, ctx, parent) }, signal);
       node.saw(await dialect.stat(fid, signal));
+      // chown(2) takes setuid and setgid away, whoever calls it
+      const lost = (mode ?? 0) & PRIVILEGES & ~node.stat.mode;
+      const back = foreign && lost !== 0 ? lost & privilegesFor(fs, ctx, parent, mode ?? 0) : 0;
+      if (back !== 0) {
+        await permit(node.stat.mode | back);
+        node.saw(await dialect.stat(fid, signal));
+      }
       return node;
     }),
   );

@@ -11,7 +11,7 @@ import { ErrnoError } from '../../common/errors.ts';
 import type { RequestContext } from '../../fuse/operations.ts';
 import { ROOT_ID } from '../../wire/fuse/constants.ts';
 import { QT } from '../../wire/p9/constants.ts';
-import { changedStat, inoOf } from '../attributes/attrs.ts';
+import { changedStat, inoOf, privilegesIn } from '../attributes/attrs.ts';
 import type { OpenFile } from '../files/handles.ts';
 import { Pages } from '../files/pages.ts';
 import type { NodeLocks } from '../locks/nodelocks.ts';
@@ -75,6 +75,7 @@ interface More {
   pages?: Pages;
   pagesOf?: FileStat | undefined;
   plain?: boolean;
+  privileged?: boolean;
   incapableUntil?: number;
   defaultAcl?: DefaultAcl | undefined;
   locks?: NodeLocks | undefined;
@@ -91,6 +92,8 @@ export class Node {
   /** The place that was seen last; undefined for the root and for a file without a known name. */
   place: Place | undefined;
   nlookup = 0;
+  /** The next node of the same qid.path: nodes.ts. */
+  twin: Node | undefined;
   #more: More | undefined;
 
   /** `counts`: the dialect has link counts, and the server may. */
@@ -99,6 +102,7 @@ export class Node {
     this.#stat = stat;
     this.#countsLinks = counts && stat.nlink > 0;
     if (ownIno !== undefined) this.#own.ino = ownIno;
+    this.privileged = privilegesIn(stat.mode) !== 0;
   }
 
   /** To be read. */
@@ -154,6 +158,7 @@ export class Node {
   saw(stat: FileStat): void {
     if (!isQid(this, stat.qid)) throw new ErrnoError(errno.ESTALE, 'another file has the name now');
     this.#stat = stat;
+    this.privileged ||= privilegesIn(stat.mode) !== 0;
     if (this.#countsLinks && stat.nlink === 0 && this.#life.kind === 'named') this.become({ kind: 'removed' });
   }
 
@@ -193,6 +198,15 @@ export class Node {
 
   setPlain(): void {
     if (!this.isPlain) this.#own.plain = true;
+  }
+
+  /** The kernel may have been shown a setuid or setgid bit of it, and still go by that (owners/privileges.ts). */
+  get privileged(): boolean {
+    return this.#kept.privileged === true;
+  }
+
+  set privileged(is: boolean) {
+    if (is !== this.privileged) this.#own.privileged = is;
   }
 
   /** performance.now() until which it is known to have no security.capability. */

@@ -14,7 +14,7 @@ import { isGone } from '../fids/nodefids.ts';
 import type { OpenFile } from '../files/handles.ts';
 import { finish } from '../finish.ts';
 import type { Node } from '../nodes/node.ts';
-import { clearPrivileges } from '../owners/privileges.ts';
+import { losingPrivileges } from '../owners/privileges.ts';
 
 const X_OK = 1;
 
@@ -55,16 +55,18 @@ export function attrOps(fs: Bridge): Pick<Operations, 'getattr' | 'setattr' | 's
   async function setattr(ctx: RequestContext, node: Node, set: SetAttr) {
     const change = toChange(set, fs.owners);
     const open = openFile(set.fh);
+    const attempt = async () => {
+      try {
+        await apply(ctx, node, open, change);
+      } catch (error) {
+        const eased = withoutKernelsTime(set, change);
+        if (!isRefusal(error) || eased === undefined) throw error;
+        await apply(ctx, node, open, eased);
+      }
+    };
     if (set.killSuidGid && set.mode === undefined && !isDirectory(node.stat)) {
-      await clearPrivileges(fs, ctx, node, (work) => forChange(fs, ctx, node, open, work));
-    }
-    try {
-      await apply(ctx, node, open, change);
-    } catch (error) {
-      const eased = withoutKernelsTime(set, change);
-      if (!isRefusal(error) || eased === undefined) throw error;
-      await apply(ctx, node, open, eased);
-    }
+      await losingPrivileges(fs, ctx, node, (work) => forChange(fs, ctx, node, open, work), attempt);
+    } else await attempt();
     try {
       await finish(fs, ctx, (rest) => freshStat(fs, rest, node, open));
     } catch (error) {

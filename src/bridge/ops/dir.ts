@@ -132,7 +132,7 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       const fid = await fs.fids.own(ctx, node);
       const flags = OPEN.RDONLY | OPEN.DIRECTORY;
       try {
-        await dialect.open(fid, flags, ctx.signal);
+        await fs.noAtime.opening(ctx, node.stat.uid, flags, (sent) => dialect.open(fid, sent, ctx.signal));
         if (!isQid(node, fid.qid)) throw new ErrnoError(errno.ESTALE, 'another directory was opened by its name');
       } catch (error) {
         calls.clunk(fid);
@@ -193,8 +193,10 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
       const setgid = parent.stat.mode & S_ISGID;
       const kept = ((await modeIn(fs, ctx, parent, mode, umask)) & 0o7777) | setgid;
       const group = groupIn(fs, ctx, parent);
-      await fs.fids.sure(ctx, [parent], (dir) => fs.session.dialect.mkdir(dir, name, kept, group, ctx.signal));
-      return lookedAtMade(fs, ctx, parent, name, kept);
+      const qid = await fs.fids.sure(ctx, [parent], (dir) =>
+        fs.session.dialect.mkdir(dir, name, kept, group, ctx.signal),
+      );
+      return lookedAtMade(fs, ctx, { parent, name, qid, mode: kept });
     },
 
     unlink: (ctx, parentId, name) => remove(ctx, parentId, name, false),

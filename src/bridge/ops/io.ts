@@ -17,7 +17,7 @@ import type { OpenFile } from '../files/handles.ts';
 import type { PageUse } from '../files/pages.ts';
 import { through } from '../files/reopen.ts';
 import type { Node } from '../nodes/node.ts';
-import { clearPrivileges } from '../owners/privileges.ts';
+import { losingPrivileges } from '../owners/privileges.ts';
 import { unlockAll } from './lock.ts';
 
 export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlush' | 'fsync'> {
@@ -36,7 +36,6 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
   ): Promise<number> {
     const { node, append, mapped, stream } = file;
     const fid = (flags.fromCache ? mapped : undefined) ?? opened;
-    if (flags.killSuidGid) await clearPrivileges(fs, ctx, node, (work) => forChange(fs, ctx, node, file, work));
     const appends = !flags.fromCache && (append || (flags.openFlags & OPEN.APPEND) !== 0);
     const direct = append || stream || fs.policy.mode !== 'auto';
     const use = direct && !flags.fromCache ? undefined : node.pages.begin(offset, data.length);
@@ -84,7 +83,10 @@ export function ioOps(fs: Bridge): Pick<Operations, 'read' | 'write' | 'closeFlu
       const file = fs.handles.file(fh);
       if (file.append && flags.fromCache && file.mapped === undefined)
         throw new ErrnoError(errno.EACCES, 'mapped, and opened to append');
-      return through(fs, ctx, file, 'io', (fid) => writeTo(ctx, file, fid, offset, data, flags));
+      const { node } = file;
+      const send = () => through(fs, ctx, file, 'io', (fid) => writeTo(ctx, file, fid, offset, data, flags));
+      if (!flags.killSuidGid || !node.privileged) return send();
+      return losingPrivileges(fs, ctx, node, (work) => forChange(fs, ctx, node, file, work), send);
     },
 
     closeFlush(ctx, _nodeid, fh, lockOwner) {

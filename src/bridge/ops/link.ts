@@ -4,7 +4,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import { byteLength } from '../../common/text.ts';
 import type { Operations } from '../../fuse/operations.ts';
-import { S_IFMT } from '../attributes/attrs.ts';
+import { S_IFMT, S_IFREG } from '../attributes/attrs.ts';
 import type { Bridge } from '../context.ts';
 import { finish } from '../finish.ts';
 import { entryOf, look, lookedAtMade } from '../names/look.ts';
@@ -31,8 +31,10 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       checkName(name);
       const parent = fs.nodes.get(parentId);
       const group = groupIn(fs, ctx, parent);
-      await fs.fids.sure(ctx, [parent], (dir) => fs.session.dialect.symlink(dir, name, target, group, ctx.signal));
-      return lookedAtMade(fs, ctx, parent, name);
+      const qid = await fs.fids.sure(ctx, [parent], (dir) =>
+        fs.session.dialect.symlink(dir, name, target, group, ctx.signal),
+      );
+      return lookedAtMade(fs, ctx, { parent, name, qid });
     },
 
     async readlink(ctx, nodeid) {
@@ -52,10 +54,11 @@ export function linkOps(fs: Bridge): Pick<Operations, 'link' | 'symlink' | 'read
       const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
       const kept = (mode & S_IFMT) | ((await modeIn(fs, ctx, parent, mode, umask)) & 0o7777);
       const group = groupIn(fs, ctx, parent);
-      await fs.fids.sure(ctx, [parent], (dir) =>
+      const qid = await fs.fids.sure(ctx, [parent], (dir) =>
         fs.session.dialect.mknod(dir, name, kept, major, minor, group, ctx.signal),
       );
-      return lookedAtMade(fs, ctx, parent, name, kept);
+      const isNew = (mode & S_IFMT) === S_IFREG && fs.users.makesForOthers(ctx);
+      return lookedAtMade(fs, ctx, { parent, name, qid, mode: kept, isNew });
     },
   };
 }

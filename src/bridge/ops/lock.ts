@@ -1,6 +1,8 @@
-// POSIX record locks (fcntl(2)): nodelocks.ts keeps them, here is who may wait and how long.
+// POSIX record locks (fcntl(2)): nodelocks.ts keeps them, this file waits for them.
 // A server does not wait for a lock on a client's behalf: SETLKW asks again, at growing intervals, and both the asking and
 // the pauses can be interrupted. A lock that was granted although the caller was interrupted is the caller's.
+// A wait that would never end is EDEADLK. That is looked for when it begins, and again whenever the locks of the file have
+// changed: somebody else may have one that is in the way, who waits already. flock(2) knows no such error.
 // What close(2) of any descriptor owes: all locks of the process on that file end.
 
 import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
@@ -35,12 +37,13 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
       }
     },
 
-    async setlk(ctx, _nodeid, fh, key, { type, start, end, pid }, wait) {
+    async setlk(ctx, _nodeid, fh, key, { type, start, end, pid, flock }, waits) {
       const file = fs.handles.file(fh);
       const owner = locks.asks(key, pid);
       const { procId, clientId } = owner;
       const wanted = { kind: type, start, end, procId, clientId };
       const at = locksOf(fs, ctx, file.node);
+      const wait = { lock: wanted, table: at.table };
       try {
         // what is given back is under way, and goes on without who has waited long enough, as at his close
         if (type === LOCK_TYPE.UNLCK) return await unlessAborted(at.free(wanted), unhurried(fs, ctx).signal);
@@ -49,8 +52,10 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
           const { changed } = at;
           const answer = await at.take(wanted, file, ctx.signal);
           if (answer === 'granted') return undefined;
-          if (!wait) throw new ErrnoError(errno.EAGAIN);
+          if (!waits) throw new ErrnoError(errno.EAGAIN);
+          if (flock !== true) owner.waits.add(wait);
           if (answer === 'here') {
+            if (flock !== true && locks.isDeadlock(owner, wait)) throw new ErrnoError(errno.EDEADLK);
             await unlessAborted(changed, ctx.signal);
           } else {
             await pause(ms, ctx.signal);
@@ -58,6 +63,7 @@ export function lockOps(fs: Bridge): Required<Pick<Operations, 'getlk' | 'setlk'
           }
         }
       } finally {
+        owner.waits.delete(wait);
         locks.answered(key);
       }
     },

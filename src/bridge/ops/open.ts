@@ -8,7 +8,7 @@ import { errno } from '../../common/errno.ts';
 import { ErrnoError, isErrno } from '../../common/errors.ts';
 import type { OpenReply, Operations, RequestContext } from '../../fuse/operations.ts';
 import { OPEN, QT } from '../../wire/p9/constants.ts';
-import { isDirectory } from '../attributes/attrs.ts';
+import { isDirectory, privilegesIn } from '../attributes/attrs.ts';
 import { forChange } from '../attributes/change.ts';
 import { freshStat } from '../attributes/fresh.ts';
 import type { Bridge } from '../context.ts';
@@ -21,7 +21,7 @@ import { endAside } from '../names/asides.ts';
 import { counted, entryOf, lookAtMade } from '../names/look.ts';
 import { isQid, type Node } from '../nodes/node.ts';
 import { modeIn } from '../owners/acls.ts';
-import { clearPrivileges, groupIn } from '../owners/privileges.ts';
+import { groupIn, losingPrivileges } from '../owners/privileges.ts';
 import { releaseLocks } from './lock.ts';
 import { checkName } from './walk.ts';
 
@@ -55,14 +55,15 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
   }
 
   /** Tlopen; where a write-only file had to be opened for reading too and may not be, as it was asked for. */
-  async function openFid(fid: Fid, flags: number, plan: OpenPlan, ctx: RequestContext): Promise<void> {
-    const { dialect } = fs.session;
+  async function openFid(fid: Fid, flags: number, { serverFlags }: OpenPlan, node: Node, ctx: RequestContext) {
+    const open = (how: number) =>
+      fs.noAtime.opening(ctx, node.stat.uid, how, (sent) => fs.session.dialect.open(fid, sent, ctx.signal));
     try {
-      await dialect.open(fid, plan.serverFlags, ctx.signal);
+      await open(serverFlags);
     } catch (error) {
-      const widened = (plan.serverFlags & OPEN.ACCMODE) !== (flags & OPEN.ACCMODE);
+      const widened = (serverFlags & OPEN.ACCMODE) !== (flags & OPEN.ACCMODE);
       if (!widened || !isErrno(error, errno.EACCES)) throw error;
-      await dialect.open(fid, (plan.serverFlags & ~OPEN.ACCMODE) | (flags & OPEN.ACCMODE), ctx.signal);
+      await open((serverFlags & ~OPEN.ACCMODE) | (flags & OPEN.ACCMODE));
     }
   }
 
@@ -70,10 +71,12 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
     const before = node.stat;
     const [fid, stat] = await walkAndLook(fs, ctx, node);
     try {
-      if (killSuidGid) await clearPrivileges(fs, ctx, node, (work) => forChange(fs, ctx, node, undefined, work));
       if (stat !== undefined && stat.size > 0) node.setPlain();
       const plan = planOpen(fs.policy, flags, stat, node.pagesOf, false, node.isPlain);
-      await openFid(fid, flags, plan, ctx);
+      const open = () => openFid(fid, flags, plan, node, ctx);
+      await (killSuidGid
+        ? losingPrivileges(fs, ctx, node, (work) => forChange(fs, ctx, node, undefined, work), open)
+        : open());
       if (!isQid(node, fid.qid)) throw new ErrnoError(errno.ESTALE, 'another file was opened by its name');
       if ((flags & OPEN.TRUNC) !== 0) node.truncated(0);
       node.pagesOf = stat;
@@ -84,6 +87,39 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       fs.session.calls.clunk(fid);
       throw error;
     }
+  }
+
+  /**
+   * Tlcreate. `must`: it has to make the file. Where another client has made one by the name since the kernel looked, ESTALE
+   * has the kernel look again, and open what is there as whom it may belong to.
+   */
+  async function createFid(
+    ctx: RequestContext,
+    fid: Fid,
+    parent: Node,
+    name: string,
+    flags: number,
+    mode: number,
+    must: boolean,
+  ): Promise<void> {
+    // a server that opens what is there all the same must leave its content alone
+    const asked = must ? (flags | OPEN.EXCL) & ~OPEN.TRUNC : flags;
+    const group = groupIn(fs, ctx, parent);
+    const { dialect } = fs.session;
+    try {
+      await fs.noAtime.opening(ctx, undefined, asked, (sent) =>
+        dialect.create(fid, name, sent, mode, group, ctx.signal),
+      );
+    } catch (error) {
+      if (asked === flags || (flags & OPEN.EXCL) !== 0 || !isErrno(error, errno.EEXIST)) throw error;
+      throw new ErrnoError(errno.ESTALE, 'another client has made it meanwhile');
+    }
+  }
+
+  /** What has the name now must be what was opened; a server may say in Rlcreate what it does not say in Rgetattr. */
+  async function checkMade(ctx: RequestContext, fid: Fid, node: Node): Promise<void> {
+    if (isQid(node, (await fs.session.dialect.stat(fid, ctx.signal)).qid)) return;
+    throw new ErrnoError(errno.ESTALE, 'another file has its name already');
   }
 
   return {
@@ -107,16 +143,23 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
       checkName(name);
       const parent = fs.nodes.get(parentId);
       const plan = planOpen(fs.policy, flags, undefined, undefined, true);
-      const { dialect, calls } = fs.session;
+      const { calls } = fs.session;
       const fid = await fs.fids.own(ctx, parent);
       try {
         const kept = (await modeIn(fs, ctx, parent, mode, umask)) & 0o7777;
-        await dialect.create(fid, name, plan.serverFlags, kept, groupIn(fs, ctx, parent), ctx.signal);
+        // what is given to its maker must be made by it, and what is made with setuid has nothing to lose
+        const must = fs.users.makesForOthers(ctx) || (killSuidGid && privilegesIn(kept) !== 0);
+        await createFid(ctx, fid, parent, name, plan.serverFlags, kept, must);
         // it exists and is open: from here on it is finished
-        const node = await lookAtMade(fs, ctx, parent, name, kept);
+        const node = await lookAtMade(fs, ctx, { parent, name, qid: fid.qid, mode: kept, isNew: must });
         const finished = <T>(work: (rest: RequestContext) => Promise<T>) =>
           counted(fs, node, () => finish(fs, ctx, work));
-        if (killSuidGid) await finished((rest) => clearPrivileges(fs, rest, node, (work) => work(fid)));
+        if (!isQid(node, fid.qid)) await finished((rest) => checkMade(rest, fid, node));
+        if (killSuidGid && !must) {
+          // another client may have made it, and what it had in it is cut off
+          const cut = () => undefined;
+          await finished((rest) => losingPrivileges(fs, rest, node, (work) => work(fid), cut));
+        }
         node.pagesOf = node.stat;
         node.setPlain();
         const entry = entryOf(fs, node);

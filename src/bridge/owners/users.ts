@@ -44,15 +44,25 @@ export class Users {
     return this.#options.access === 'client';
   }
 
+  /** Whether what the caller makes is somebody else's to the server, and has to be given to the caller. */
+  makesForOthers(ctx: Pick<RequestContext, 'uid'>): boolean {
+    return this.shared && ctx.uid !== this.owner;
+  }
+
   /** How many uids are attached. */
   get attached(): number {
     return this.#roots.size;
   }
 
-  /** access=UID is the server's already. */
+  /** What a uid of this machine is at the server; access=UID is the server's already. */
   #numberOf(uid: number): number {
     const { access, atServer } = this.#options;
     return atServer === undefined || typeof access === 'number' ? uid : atServer(uid);
+  }
+
+  /** As whom the server takes who makes a request: the number with which it was attached. */
+  atServer(ctx: Pick<RequestContext, 'uid'>): number {
+    return this.#numberOf(this.of(ctx));
   }
 
   #nameOf(uid: number): string {

@@ -69,7 +69,8 @@ export interface Dialect {
   open(fid: Fid, flags: number, signal?: AbortSignalLike): Promise<void>;
   /** Creates `name` in the directory that `dir` is a fid of; that fid becomes the open file. */
   create(dir: Fid, name: string, flags: number, mode: number, gid: number, signal?: AbortSignalLike): Promise<void>;
-  mkdir(dir: Fid, name: string, mode: number, gid: number, signal?: AbortSignalLike): Promise<void>;
+  /** Resolves, as mknod and symlink, to the qid of what was made: by its name there may be something else already. */
+  mkdir(dir: Fid, name: string, mode: number, gid: number, signal?: AbortSignalLike): Promise<Qid>;
   mknod(
     dir: Fid,
     name: string,
@@ -78,8 +79,8 @@ export interface Dialect {
     minor: number,
     gid: number,
     signal?: AbortSignalLike,
-  ): Promise<void>;
-  symlink(dir: Fid, name: string, target: string, gid: number, signal?: AbortSignalLike): Promise<void>;
+  ): Promise<Qid>;
+  symlink(dir: Fid, name: string, target: string, gid: number, signal?: AbortSignalLike): Promise<Qid>;
   link(dir: Fid, file: Fid, name: string, signal?: AbortSignalLike): Promise<void>;
   readlink(fid: Fid, signal?: AbortSignalLike): Promise<string>;
   /** Removes a file, or with `directory` an empty directory. */

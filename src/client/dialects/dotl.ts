@@ -33,6 +33,7 @@ const OPEN_FLAGS =
   OPEN.SYNC |
   OPEN.DIRECTORY |
   OPEN.NOFOLLOW |
+  OPEN.NOATIME |
   OPEN.LARGEFILE;
 /** Bytes of an entry with the longest name of most file systems. */
 const LONGEST_ENTRY = 24 + 255;
@@ -130,8 +131,8 @@ export class DotL implements Dialect {
     return this.#calls.lcreate(dir, name, (flags & OPEN_FLAGS) | OPEN.CREATE, mode, gid, signal);
   }
 
-  async mkdir(dir: Fid, name: string, mode: number, gid: number, signal?: AbortSignalLike): Promise<void> {
-    await this.#calls.mkdir(dir, name, mode, gid, signal);
+  mkdir(dir: Fid, name: string, mode: number, gid: number, signal?: AbortSignalLike): Promise<Qid> {
+    return this.#calls.mkdir(dir, name, mode, gid, signal);
   }
 
   async mknod(
@@ -142,9 +143,9 @@ export class DotL implements Dialect {
     minor: number,
     gid: number,
     signal?: AbortSignalLike,
-  ): Promise<void> {
+  ): Promise<Qid> {
     try {
-      await this.#calls.mknod(dir, name, mode, major, minor, gid, signal);
+      return await this.#calls.mknod(dir, name, mode, major, minor, gid, signal);
     } catch (error) {
       // nfs-ganesha makes special files only; a regular one can be had by creating it
       const regular = (mode & S_IFMT) === 0 || (mode & S_IFMT) === S_IFREG;
@@ -152,14 +153,15 @@ export class DotL implements Dialect {
       const fid = await this.walk(dir, [], signal);
       try {
         await this.#calls.lcreate(fid, name, OPEN.CREATE | OPEN.EXCL | OPEN.WRONLY, mode & 0o7777, gid, signal);
+        return fid.qid;
       } finally {
         this.#calls.clunk(fid);
       }
     }
   }
 
-  async symlink(dir: Fid, name: string, target: string, gid: number, signal?: AbortSignalLike): Promise<void> {
-    await this.#calls.symlink(dir, name, target, gid, signal);
+  symlink(dir: Fid, name: string, target: string, gid: number, signal?: AbortSignalLike): Promise<Qid> {
+    return this.#calls.symlink(dir, name, target, gid, signal);
   }
 
   link(dir: Fid, file: Fid, name: string, signal?: AbortSignalLike): Promise<void> {

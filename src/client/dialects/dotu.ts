@@ -6,6 +6,7 @@ import type { AbortSignalLike } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError } from '../../common/errors.ts';
 import { DM, OMODE, OPEN } from '../../wire/p9/constants.ts';
+import type { Qid } from '../../wire/p9/types.ts';
 import type { Accounts } from '../accounts.ts';
 import type { Fid } from '../fids.ts';
 import { Legacy } from './legacy.ts';
@@ -49,19 +50,19 @@ export class DotU extends Legacy {
     minor: number,
     _gid: number,
     signal?: AbortSignalLike,
-  ): Promise<void> {
+  ): Promise<Qid> {
     const kind = SPECIAL.get(mode & S_IFMT);
     if (kind === undefined) throw new ErrnoError(errno.EINVAL, 'mknod');
-    await this.make(dir, name, mode, kind.dm, kind.extension(major, minor), undefined, signal);
+    return this.make(dir, name, mode, kind.dm, kind.extension(major, minor), undefined, signal);
   }
 
-  override symlink(dir: Fid, name: string, target: string, _gid: number, signal?: AbortSignalLike): Promise<void> {
+  override symlink(dir: Fid, name: string, target: string, _gid: number, signal?: AbortSignalLike): Promise<Qid> {
     return this.make(dir, name, LINK_MODE, DM.SYMLINK, target, undefined, signal);
   }
 
   /** The extension is the number of a fid of the file. */
-  override link(dir: Fid, file: Fid, name: string, signal?: AbortSignalLike): Promise<void> {
-    return this.make(dir, name, 0, DM.LINK, String(file.number), file, signal);
+  override async link(dir: Fid, file: Fid, name: string, signal?: AbortSignalLike): Promise<void> {
+    await this.make(dir, name, 0, DM.LINK, String(file.number), file, signal);
   }
 
   override async readlink(fid: Fid, signal?: AbortSignalLike): Promise<string> {

@@ -123,7 +123,7 @@ export class Legacy implements Dialect {
     return ((mode & PERMISSIONS) | specialBits(mode, this.#extended)) >>> 0;
   }
 
-  mkdir(dir: Fid, name: string, mode: number, _gid: number, signal?: AbortSignalLike): Promise<void> {
+  mkdir(dir: Fid, name: string, mode: number, _gid: number, signal?: AbortSignalLike): Promise<Qid> {
     return this.make(dir, name, mode, DM.DIR, '', undefined, signal);
   }
 
@@ -136,11 +136,12 @@ export class Legacy implements Dialect {
     extension: string,
     target: Fid | undefined,
     signal: AbortSignalLike | undefined,
-  ): Promise<void> {
+  ): Promise<Qid> {
     const fid = await this.walk(dir, [], signal);
     try {
       const perm = (this.#perm(mode) | dm) >>> 0;
       await this.calls.create(fid, { name, perm, mode: OMODE.READ, extension }, target, signal);
+      return fid.qid;
     } finally {
       this.calls.clunk(fid);
     }
@@ -154,13 +155,13 @@ export class Legacy implements Dialect {
     _minor: number,
     _gid: number,
     signal?: AbortSignalLike,
-  ): Promise<void> {
+  ): Promise<Qid> {
     const kind = mode & S_IFMT;
     if (kind !== 0 && kind !== S_IFREG) throw new ErrnoError(errno.EPERM, '9P2000 has no special files');
-    await this.make(dir, name, mode, 0, '', undefined, signal);
+    return this.make(dir, name, mode, 0, '', undefined, signal);
   }
 
-  async symlink(_dir: Fid, _name: string, _target: string, _gid: number, _signal?: AbortSignalLike): Promise<void> {
+  async symlink(_dir: Fid, _name: string, _target: string, _gid: number, _signal?: AbortSignalLike): Promise<Qid> {
     throw new ErrnoError(errno.EPERM, '9P2000 has no symbolic links');
   }
 

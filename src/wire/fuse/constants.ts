@@ -154,6 +154,8 @@ export const OPEN_KILL_SUIDGID = 1;
 export const WRITE_CACHE = 1;
 export const WRITE_KILL_SUIDGID = 4;
 export const FSYNC_FDATASYNC = 1;
+/** Of GETLK, SETLK, SETLKW: flock(2) asks, not fcntl(2). */
+export const LK_FLOCK = 1;
 
 /** Codes of messages that nobody asked for; they travel in the error field of a header whose unique is 0. */
 export const notify = {

@@ -6,7 +6,7 @@ import os
 import signal
 from fcntl import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN
 
-from kit import Peer, check, equal, in_child, lock, lock_holder, needs, put, raises
+from kit import Peer, check, equal, first_done, in_child, lock, lock_holder, needs, put, raises
 
 BUSY = (errno.EAGAIN, errno.EACCES)
 RW = os.O_RDWR
@@ -119,6 +119,18 @@ def holder_is_told():
 
 
 @needs('locks')
+def holder_is_told_after_an_unlock():
+    """F_GETLK tells the process of a lock also when that one has unlocked another part, or has asked something itself."""
+    fd, other, ofd = _two()
+    with other:
+        other.do(lock, ofd, F_WRLCK, 0, 10)
+        other.do(lock, ofd, F_UNLCK, 5, 5)
+        equal('holder after an unlock', lock_holder(fd, F_WRLCK), (F_WRLCK, 0, 5, other.pid))
+        other.do(lock_holder, ofd, F_WRLCK, 20, 1)
+        equal('holder after a question of its own', lock_holder(fd, F_WRLCK), (F_WRLCK, 0, 5, other.pid))
+
+
+@needs('locks')
 def gone_with_any_close():
     """Closing any descriptor of the file drops all locks of the process on it."""
     fd, other, ofd = _two()
@@ -205,15 +217,73 @@ def _lock_with_alarm(fd, start, length):
 
 
 @needs('locks')
-def deadlock_or_wait():
-    """Of two processes that wait for each other one gets EDEADLK, or both wait and a kill frees the other."""
-    fd, other, ofd = _two()
-    with other:
-        lock(fd, F_WRLCK, 0, 1)
-        other.do(lock, ofd, F_WRLCK, 1, 1)
-        other.start(lock, ofd, F_WRLCK, 0, 1, fcntl.F_SETLKW)
-        check(other.idle(0.1), 'the other process has a lock that is taken')
-        raises((errno.EDEADLK, errno.ETIME), _lock_with_alarm, fd, 1, 1)
+def deadlock_of_two():
+    """Of two processes that wait for each other one gets EDEADLK, and the other its lock when that one gives way."""
+    put('a')
+    with Peer() as one, Peer() as two:
+        _deadlock([(one, 'a', 0), (two, 'a', 1)])
+
+
+@needs('locks')
+def deadlock_over_three_files():
+    """EDEADLK also where each of three processes has a file that the next one waits for."""
+    for name in 'abc':
+        put(name)
+    with Peer() as one, Peer() as two, Peer() as three:
+        _deadlock([(one, 'a', 0), (two, 'b', 0), (three, 'c', 0)])
+
+
+def _deadlock(places):
+    """Each locks its place, then waits for that of the one before. Exactly one is refused, whichever begins last; when that
+    one unlocks, the others get what they wait for, one after the other."""
+    peers = [peer for peer, _, _ in places]
+    fds = [peer.do(os.open, name, RW) for peer, name, _ in places]
+    for fd, (peer, _, start) in zip(fds, places, strict=True):
+        peer.do(lock, fd, F_WRLCK, start, 1)
+    for i, peer in enumerate(peers):
+        _, name, start = places[i - 1]
+        wanted = peer.do(os.open, name, RW)
+        peer.start(lock, wanted, F_WRLCK, start, 1, fcntl.F_SETLKW)
+    first = peers.index(first_done(peers))
+    raises(errno.EDEADLK, peers[first].finish)
+    for at in range(first, first + len(peers)):
+        peer, _, start = places[at % len(peers)]
+        if at > first:
+            peer.finish()
+        peer.do(lock, fds[at % len(peers)], F_UNLCK, start, 1)
+
+
+@needs('locks')
+def no_deadlock_of_a_row():
+    """Processes that wait in a row, each for the next, are not refused: the last one gives way, and all go on."""
+    put('a')
+    with Peer() as one, Peer() as two, Peer() as three:
+        row = [(peer, peer.do(os.open, 'a', RW)) for peer in (one, two, three)]
+        for i, (peer, fd) in enumerate(row):
+            peer.do(lock, fd, F_WRLCK, i, 1)
+        for i, (peer, fd) in enumerate(row[:2]):
+            peer.start(lock, fd, F_WRLCK, i + 1, 1, fcntl.F_SETLKW)
+        check(one.idle(0.1) and two.idle(0.1), 'F_SETLKW came back although the lock was taken')
+        for i in (2, 1):
+            peer, fd = row[i]
+            peer.do(lock, fd, F_UNLCK)
+            row[i - 1][0].finish()
+
+
+@needs('locks')
+def deadlock_of_readers():
+    """Two processes that both read a range and want to write it: one gets EDEADLK, and the other its lock after it."""
+    put('a')
+    with Peer() as one, Peer() as two:
+        fds = {peer: peer.do(os.open, 'a', RW) for peer in (one, two)}
+        for peer, fd in fds.items():
+            peer.do(lock, fd, F_RDLCK)
+        for peer, fd in fds.items():
+            peer.start(lock, fd, F_WRLCK, 0, 0, fcntl.F_SETLKW)
+        refused = first_done([one, two])
+        raises(errno.EDEADLK, refused.finish)
+        refused.do(lock, fds[refused], F_UNLCK)
+        (two if refused is one else one).finish()
 
 
 @needs('locks')

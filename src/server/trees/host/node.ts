@@ -21,7 +21,7 @@ import { pathOf, type Volume } from './volume.ts';
 import { getxattr, listxattr, removexattr, setxattr } from './xattrs.ts';
 
 /** What a client may ask of open(2) here. The rest is a matter of its own machine; O_DIRECTORY is checked, not passed on. */
-const OPEN_FLAGS = OPEN.ACCMODE | OPEN.TRUNC | OPEN.APPEND | OPEN.DSYNC | OPEN.SYNC;
+const OPEN_FLAGS = OPEN.ACCMODE | OPEN.TRUNC | OPEN.APPEND | OPEN.DSYNC | OPEN.SYNC | OPEN.NOATIME;
 const AT_REMOVEDIR = 0x200;
 /** Somebody who makes and removes a name in turns must not hold the server up. */
 const CREATE_TRIES = 64;

@@ -1,6 +1,7 @@
 // What is open on an inode: a file's bytes and locks, or a directory's listing.
 
 import { errno } from '../../../common/errno.ts';
+import { OPEN } from '../../../wire/p9/constants.ts';
 import type { Dirent } from '../../../wire/p9/types.ts';
 import { refuse } from '../../refuse.ts';
 import type { Lender, OpenFile, ReadResult, RecordLock, User } from '../../tree.ts';
@@ -37,23 +38,24 @@ abstract class Opened {
 
 export class MemoryFile extends Opened implements OpenFile {
   readonly #content: Content;
-  readonly #append: boolean;
+  readonly #flags: number;
 
-  constructor(inode: Inode, content: Content, user: User, append: boolean) {
+  constructor(inode: Inode, content: Content, user: User, flags: number) {
     super(inode, user);
     this.#content = content;
-    this.#append = append;
+    this.#flags = flags;
     inode.opens++;
   }
 
   read(offset: number, count: number, _lend: Lender): ReadResult {
-    this.inode.accessed();
+    if (!(this.#flags & OPEN.NOATIME)) this.inode.accessed();
     return this.#content.read(offset, count);
   }
 
   write(offset: number, data: Uint8Array): number {
     if (data.length === 0) return 0;
-    const at = this.#append || this.inode.appends ? this.#content.size : offset;
+    const appends = (this.#flags & OPEN.APPEND) !== 0 || this.inode.appends;
+    const at = appends ? this.#content.size : offset;
     if (at + data.length > FILE_MAX) refuse(errno.EFBIG);
     this.inode.losePrivileges(this.user);
     const written = this.#content.write(at, data);

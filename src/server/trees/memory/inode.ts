@@ -271,11 +271,16 @@ export class Inode implements TreeNode {
     let want = access === OPEN.ACCMODE ? MAY.EXEC : access === OPEN.WRONLY ? 0 : MAY.READ;
     if (writes) want |= MAY.WRITE;
     const { body } = this;
+    const allow = () => {
+      this.require(user, want);
+      // to leave the access time alone is for the owner, and for root (open(2))
+      if (flags & OPEN.NOATIME && !owns(user, this)) refuse(errno.EPERM);
+    };
     switch (body.kind) {
       case 'directory':
         if (writes) refuse(errno.EISDIR);
-        this.require(user, want);
-        this.accessed();
+        allow();
+        if (!(flags & OPEN.NOATIME)) this.accessed();
         return new MemoryDirectory(this, body, user);
       case 'symlink':
         return refuse(errno.ELOOP);
@@ -284,14 +289,14 @@ export class Inode implements TreeNode {
         return refuse(errno.ENXIO);
       case 'file':
         if (flags & OPEN.DIRECTORY) refuse(errno.ENOTDIR);
-        this.require(user, want);
+        allow();
         if (this.qid.type & QT.EXCL && this.opens > 0) refuse(errno.EAGAIN);
         // what can only grow is not cut, and that is no error (open(9P))
         if (flags & OPEN.TRUNC && !this.appends) {
           this.#resize(0, user);
           this.changed();
         }
-        return new MemoryFile(this, body.content, user, (flags & OPEN.APPEND) !== 0);
+        return new MemoryFile(this, body.content, user, flags);
     }
   }
 
