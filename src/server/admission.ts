@@ -19,7 +19,8 @@ import type { Users } from './users.ts';
 
 export type ClientUsers =
   | { readonly kind: 'trust' }
-  | { readonly kind: 'squash'; readonly uid: number /** The user's own where it is left out. */; readonly gid?: number }
+  /** The group is the user's own where it is left out. */
+  | { readonly kind: 'squash'; readonly uid: number; readonly gid?: number }
   | { readonly kind: 'peer' }
   | { readonly kind: 'map'; readonly map: UserMap };
 
