@@ -20,6 +20,9 @@ export function checkEvidence({ kind }: Address): void {
   if (kind === 'unix') syscalls();
 }
 
+/** How often a table that does not show the connection is read before the client is taken for nobody. */
+const READINGS = 4;
+
 /** The client's uid. */
 export function uidAt(socket: AcceptedSocket | undefined): Awaitable<number | undefined> {
   if (socket === undefined) return undefined;
@@ -38,6 +41,12 @@ async function ownerOfPeer(
   socket: AcceptedSocket,
   [ours, theirs]: NonNullable<AcceptedSocket['ends']>,
 ): Promise<number | undefined> {
-  const tables = await socketTables();
-  return socket.connected ? ownerOf(tables, theirs, ours) : undefined;
+  // the kernel writes the table in pieces: a row may be missing, or be there twice, while other connections come and go
+  for (let reading = 0; reading < READINGS; reading++) {
+    const tables = await socketTables();
+    if (!socket.connected) return undefined;
+    const owner = ownerOf(tables, theirs, ours);
+    if (owner !== undefined) return owner;
+  }
+  return undefined;
 }

@@ -179,7 +179,7 @@ describe.skipIf(whyNoMounts() !== undefined)('while calls wait', () => {
     }));
 
   test('a daemon that is killed leaves nobody waiting, and umount clears its mount', () =>
-    place(OPTIONS, async ({ wait, daemon, mountpoint }) => {
+    place(`${OPTIONS},keepdead`, async ({ wait, daemon, mountpoint }) => {
       const waiting = await wait(callsOn('mute'));
       await daemon.kill();
       await allEnded(waiting);

@@ -56,11 +56,12 @@ describe.skipIf(why !== undefined).each(modes)('the memory tree by way of fuse-n
   it.skipIf(mode.cache === 'none')('random operations on a file, page by page and mapped', () =>
     exercise('files', 2000),
   );
-  it('a random tree made by four processes', () => exercise('trees', 150));
+  // libfuse 2 knows files by their paths, and an open one that has none is no file to it
+  it('a random tree made by four processes', () => exercise('trees', 150, '--without held'));
 
-  function exercise(kind: 'files' | 'trees', ops: number): Promise<string> {
+  function exercise(kind: 'files' | 'trees', ops: number, more = ''): Promise<string> {
     const script = join(import.meta.dirname, 'exercisers', `${kind}.py`);
-    return output(`exec ${python} ${script} ${mountpoint} --seed 1 --ops ${ops}`, { timeout: 110_000 });
+    return output(`exec ${python} ${script} ${mountpoint} --seed 1 --ops ${ops} ${more}`, { timeout: 110_000 });
   }
 
   posixSuite('POSIX', () => mountpoint, {
