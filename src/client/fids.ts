@@ -12,8 +12,8 @@ import type { Qid } from '../wire/p9/types.ts';
 
 /**
  * reserved: named by a request that may create it; live: known to the server; closing: its owner is done, requests still
- * name it; ending: its Tclunk or Tremove is under way, or it was removed and requests that named it are not over; gone:
- * the number may belong to another. From `ending` on nothing may name it any more.
+ * name it; ending: its Tclunk or Tremove is under way, or it was removed, or never made, and requests that named it are not
+ * over; gone: the number may belong to another. From `ending` on nothing may name it any more.
  */
 export type FidState = 'reserved' | 'live' | 'closing' | 'ending' | 'gone';
 
@@ -108,9 +108,15 @@ export class Fids {
     return true;
   }
 
-  /** The server has answered that the fid does not exist: the number is free without a clunk. */
+  /** Whether the server may have the number of a reserved fid still, for a file of old: nothing must name it before its answer. */
+  isDoubtful({ number }: Fid): boolean {
+    return this.#doubtful.has(number);
+  }
+
+  /** The server has answered that the fid does not exist: the number is free without a clunk when no request names it. */
   notCreated(fid: Fid): void {
-    this.#leave(fid);
+    if (fid.uses === 0) this.#leave(fid);
+    else fid.state = 'ending';
   }
 
   /** A request is to name them. Throws EBADF, with none of them held, for one on its way out, or another connection's. */
@@ -161,6 +167,18 @@ export class Fids {
       await this.#clunk(fid, signal);
     } finally {
       this.#leave(fid);
+    }
+  }
+
+  /** Clunks at once, behind requests that name the fid and have been sent. The clunk's error is the result. */
+  async closeBehind(fid: Fid, signal?: AbortSignalLike): Promise<void> {
+    if (!this.#retire(fid)) throw new ErrnoError(errno.EBADF, `fid ${fid.number}`);
+    fid.state = 'ending';
+    fid.uses++;
+    try {
+      await this.#clunk(fid, signal);
+    } finally {
+      this.drop([fid]);
     }
   }
 

@@ -43,6 +43,8 @@ export interface CallOptions {
   buffer?: Uint8Array | undefined;
   /** Runs once, when the server is done with the request: fids and buffer are free again. */
   over?: (() => void) | undefined;
+  /** Runs when the frame was handed to the transport: what is sent from then on comes behind it. */
+  sent?: (() => void) | undefined;
   /** Runs when the system has taken the frame's bytes (or never will): until then the payload must not change. */
   taken?: (() => void) | undefined;
 }

@@ -192,6 +192,7 @@ export class Requests {
       logger.trace({ tag }, `> ${codec.format({ type: request.name, tag, ...request.body } as Message)}`);
     }
     if (!this.#wire.send(frame, request.options.taken)) this.#full = true;
+    request.options.sent?.();
   }
 
   // --- cancelling ---

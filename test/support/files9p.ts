@@ -18,6 +18,9 @@ const SIZE = 100_000;
 type Of<N extends MessageName> = Extract<Message, { type: N }>;
 type Replies = { [N in RequestName]?: (message: Of<N>) => Body<ReplyTo<N>> };
 
+/** Messages about a fid that is none are refused; of others the test is told. */
+const MUST_BE: ReadonlySet<MessageName> = new Set(['Tclunk', 'Tremove', 'Txattrcreate']);
+
 const ROOT: Qid = { type: QTDIR, version: 0, path: 1n };
 const ok = () => ({});
 
@@ -95,7 +98,7 @@ export class Files9p {
 
   /** Answers as if nothing were wrong. */
   answer(message: Message): void {
-    if ((message.type === 'Tclunk' || message.type === 'Tremove') && !this.#qids.has(message.fid)) {
+    if (MUST_BE.has(message.type) && !this.#qids.has((message as Of<'Tclunk'>).fid)) {
       this.refuse(message, errno.EBADF);
       return;
     }

@@ -1,5 +1,5 @@
 // The T-messages that 9P2000.L adds to those of calls.ts, one typed method each, the AbortSignal last.
-// Must not retry, fall back or combine: that is dotl.ts.
+// Must not retry or fall back, or decide what may leave together: that is dotl.ts and what it is made of.
 
 import type { AbortSignalLike } from '../../common/abort.ts';
 import type { Body } from '../../wire/p9/messages.ts';
@@ -118,6 +118,47 @@ export class DotLCalls extends Calls {
   /** Turns `fid` into one that takes `size` bytes by Twrite; commitXattr() makes them the attribute. */
   async xattrcreate(fid: Fid, name: string, size: number, flags: number, signal?: AbortSignalLike): Promise<void> {
     await this.call('Txattrcreate', { fid: fid.number, name, size, flags }, [fid], signal);
+  }
+
+  /**
+   * A clone that requests may name as soon as this has returned, behind its own. Undefined: there is no number for it that the
+   * server cannot have for another file.
+   */
+  cloning(from: Fid, signal?: AbortSignalLike): { fid: Fid; made: Promise<Fid> } | undefined {
+    const { fids } = this.connection;
+    const fid = fids.reserve();
+    if (fids.isDoubtful(fid)) {
+      fids.notCreated(fid);
+      return undefined;
+    }
+    const made = this.making(fid, async () => {
+      const body = { fid: from.number, newfid: fid.number, names: [] };
+      const { qids } = await this.call('Twalk', body, [from, fid], signal);
+      if (qids.length > 0) throw this.fault(`${qids.length} qids for no names`);
+      return from.qid;
+    });
+    return { fid, made };
+  }
+
+  /**
+   * Twrite, and the Tclunk right behind it: what became of each. A write that is given up before it is sent is followed by no
+   * such clunk, and rejects.
+   */
+  async writeAndClunk(
+    fid: Fid,
+    data: Uint8Array,
+    signal?: AbortSignalLike,
+  ): Promise<[PromiseSettledResult<number>, PromiseSettledResult<void>]> {
+    const { fids, requests } = this.connection;
+    let clunking: Promise<[PromiseSettledResult<void>]> | undefined;
+    const sent = () => {
+      clunking = Promise.allSettled([fids.closeBehind(fid, signal)]);
+    };
+    const writing = requests.call('Twrite', { fid: fid.number, offset: 0, data }, { fids: [fid], signal, sent });
+    const [written] = await Promise.allSettled([writing.then(({ count }) => count)]);
+    if (clunking !== undefined) return [written, ...(await clunking)];
+    fids.close(fid);
+    throw (written as PromiseRejectedResult).reason;
   }
 
   /** The clunk after Txattrcreate: its error is the result. A signal limits the wait, as in remove. */
