@@ -1,4 +1,4 @@
-// The POSIX checks on mounts of servers whose fids are paths, in every kind that real servers have
+// The POSIX checks, programs and random trees on mounts of servers whose fids are paths, in every kind that real servers have
 // (src/server/fidkinds.ts), with one check excluded that chance decides, and what a dialect cannot say: what a fid means
 // to the server does not show on the mount.
 
@@ -11,9 +11,11 @@ import type { Version } from '../../src/client/dialects/versions.ts';
 import type { BehaviourOptions } from '../../src/server/server.ts';
 import { Users } from '../../src/server/users.ts';
 import { writeAccounts } from '../support/accounts.ts';
+import { EXERCISE, exercise } from '../support/exercisers.ts';
 import { type Exported, type ExportedTree, exported } from '../support/exported.ts';
 import type { Mounted } from '../support/mounted.ts';
 import { IDENTITY, likeLocal, type PosixOptions, posixSuite } from '../support/posix.ts';
+import { workloadSuite } from '../support/workloads.ts';
 
 interface Mode {
   fids: NonNullable<BehaviourOptions['fids']>;
@@ -63,6 +65,13 @@ describe.skipIf(!existsSync('/dev/fuse') || process.getuid?.() !== 0).each(modes
     afterAll(() => at.end());
 
     posixSuite('POSIX', () => live.mountpoint, checksOf(version));
+    if (version === '9P2000.L') {
+      workloadSuite('work', () => ({ dir: live.mountpoint }), { scale: all ? 0.2 : 0.01 });
+      it('a random tree made by four processes', { timeout: EXERCISE }, () => {
+        const server = tree === 'host' ? ['--server', at.directory] : [];
+        return exercise('trees', [live.mountpoint, ...server, '--seed', '1'], all ? 2000 : 300);
+      });
+    }
 
     it('leaks nothing', () => live.checkLeaks());
   },
