@@ -13,6 +13,7 @@ import { Handles } from './files/handles.ts';
 import { NoAtime } from './files/noatime.ts';
 import type { KernelPort } from './kernel.ts';
 import { Locks } from './locks/locks.ts';
+import { Moving } from './names/moving.ts';
 import { Replacing } from './names/replacing.ts';
 import { Nodes } from './nodes/nodes.ts';
 import type { Owners } from './owners/owners.ts';
@@ -43,6 +44,8 @@ export interface Bridge extends Readonly<Omit<BridgeOptions, 'rootStat' | 'noati
   readonly handles: Handles;
   readonly locks: Locks;
   readonly noAtime: NoAtime;
+  /** Names that are just being moved. */
+  readonly moving: Moving;
   /** Names that are just being replaced. */
   readonly replacing: Replacing;
   /** Names of files that were removed while they are open. */
@@ -52,6 +55,7 @@ export interface Bridge extends Readonly<Omit<BridgeOptions, 'rootStat' | 'noati
 export function makeBridge({ rootStat, noatime = false, ...given }: BridgeOptions): Bridge {
   const { session, users } = given;
   const fidCache = new FidCache(session);
+  const moving = new Moving();
   const nodes = new Nodes(fidCache, rootStat, session.dialect.countsLinks);
   return {
     ...given,
@@ -63,7 +67,9 @@ export function makeBridge({ rootStat, noatime = false, ...given }: BridgeOption
       cache: fidCache,
       isKnown: (node) => nodes.has(node),
       misplaced: (node) => nodes.misplaced(node),
+      moving: () => moving.over,
     }),
+    moving,
     handles: new Handles(),
     locks: new Locks(),
     noAtime: new NoAtime({ ...given, wanted: noatime }),

@@ -9,7 +9,7 @@
 import { WrongWay } from '../../client/dialects/walk.ts';
 import type { Fid } from '../../client/fids.ts';
 import type { Session } from '../../client/session.ts';
-import type { AbortSignalLike } from '../../common/abort.ts';
+import { type AbortSignalLike, unlessAborted } from '../../common/abort.ts';
 import { errno } from '../../common/errno.ts';
 import { ErrnoError, isErrno } from '../../common/errors.ts';
 import { isQid, type Node, ROOT, routeOf } from '../nodes/node.ts';
@@ -30,13 +30,15 @@ export interface NodeFidsOptions {
   isKnown(node: Node): boolean;
   /** The node is not where it was seen last: forgets that place. False: there is no other. */
   misplaced(node: Node): boolean;
+  /** Settles when the renames that this client has under way are over; undefined: there is none. */
+  moving(): Promise<unknown> | undefined;
 }
 
 export class NodeFids {
   readonly #session: Session;
   readonly #users: Users;
   readonly #cache: FidCache;
-  readonly #nodes: Pick<NodeFidsOptions, 'isKnown' | 'misplaced'>;
+  readonly #nodes: Pick<NodeFidsOptions, 'isKnown' | 'misplaced' | 'moving'>;
 
   constructor({ session, users, cache, ...nodes }: NodeFidsOptions) {
     this.#session = session;
@@ -109,7 +111,7 @@ export class NodeFids {
         return await dialect.walk(await this.#root(ctx), [...route, name], ctx.signal, parent.stat.qid);
       } catch (error) {
         if (!(error instanceof WrongWay)) throw error;
-        if (hasMoved(parent, route)) continue;
+        if (await this.#missed(ctx, parent, route)) continue;
         if (error.way === 'untold') {
           fidFacts.settle('walkQids', false);
           continue;
@@ -161,6 +163,15 @@ export class NodeFids {
     return fid;
   }
 
+  /** Whether another way leads to the node now, by a rename of this client that was under way when the walk was. */
+  async #missed(ctx: Asker, node: Node, route: readonly string[]): Promise<boolean> {
+    if (hasMoved(node, route)) return true;
+    const moving = this.#nodes.moving();
+    if (moving === undefined) return false;
+    await unlessAborted(moving, ctx.signal);
+    return hasMoved(node, route);
+  }
+
   async #walkTo(ctx: Asker, node: Node): Promise<Fid> {
     const { dialect, calls } = this.#session;
     for (;;) {
@@ -171,13 +182,14 @@ export class NodeFids {
         fid = await dialect.walk(root, route, ctx.signal);
       } catch (error) {
         // this client has moved it, or what it lies in, while the walk was on its way
-        if (isGone(error) && (hasMoved(node, route) || this.#nodes.misplaced(node))) continue;
+        if (isGone(error) && ((await this.#missed(ctx, node, route)) || this.#nodes.misplaced(node))) continue;
         throw error;
       }
-      const moved = !this.#session.fidFacts.sure && hasMoved(node, route);
-      if (!moved && isQid(node, fid.qid)) return fid;
+      const right = isQid(node, fid.qid);
+      if (right && (this.#session.fidFacts.sure || !hasMoved(node, route))) return fid;
       calls.clunk(fid);
-      if (!moved && !this.#nodes.misplaced(node)) fail('another file has the name now');
+      if (right || (await this.#missed(ctx, node, route)) || this.#nodes.misplaced(node)) continue;
+      fail('another file has the name now');
     }
   }
 

@@ -19,11 +19,13 @@ export async function moveName(
   const seen = witnesses(fs, moves ? node : undefined);
   try {
     await fs.fids.sure(ctx, [parent, newParent], (from, to) =>
-      fs.session.dialect.rename(from, name, to, newName, ctx.signal),
+      fs.moving.during(async () => {
+        await fs.session.dialect.rename(from, name, to, newName, ctx.signal);
+        await askAfterRename(fs, ctx, seen);
+        fs.nodes.renamed(parent, name, newParent, newName);
+      }),
     );
-    await askAfterRename(fs, ctx, seen);
   } finally {
     seen.release();
   }
-  fs.nodes.renamed(parent, name, newParent, newName);
 }
