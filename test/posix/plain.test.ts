@@ -75,14 +75,15 @@ describe('the runner', () => {
     withTempDir(async (dir) => {
       await chmod(dir, 0o755);
       const exclude = join(dir, 'exclude.txt');
-      await writeFile(exclude, '~modes.chown_by_root  # fails on some');
+      await writeFile(exclude, '~modes.chown_by_root  # fails on some\n~listing.two_thousand  # fails on some');
       const own = join(dir, 'own');
       await mkdir(own);
       await chmod(own, 0o777);
       const only = ['modes.chown_by_root'];
       const [asUser] = await runPosix(own, { exclude, only, user: { uid: 65534, gid: 65534 } });
       expect(asUser).toMatchObject({ status: 'skip' });
-      const [late] = await runPosix(own, { exclude, only, caseTimeout: 0.0001 });
+      // nobody makes and lists so many files in so short a time
+      const [late] = await runPosix(own, { exclude, only: ['listing.two_thousand'], caseTimeout: 0.0001 });
       expect(late).toMatchObject({ status: 'excluded', message: 'fails on some' });
     }),
   );
