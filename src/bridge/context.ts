@@ -68,6 +68,7 @@ export function makeBridge({ rootStat, noatime = false, ...given }: BridgeOption
       isKnown: (node) => nodes.has(node),
       misplaced: (node) => nodes.misplaced(node),
       moving: () => moving.over,
+      moves: () => nodes.moves,
     }),
     moving,
     handles: new Handles(),

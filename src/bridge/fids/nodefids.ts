@@ -32,13 +32,15 @@ export interface NodeFidsOptions {
   misplaced(node: Node): boolean;
   /** Settles when the renames that this client has under way are over; undefined: there is none. */
   moving(): Promise<unknown> | undefined;
+  /** How often this client has changed a name. */
+  moves(): number;
 }
 
 export class NodeFids {
   readonly #session: Session;
   readonly #users: Users;
   readonly #cache: FidCache;
-  readonly #nodes: Pick<NodeFidsOptions, 'isKnown' | 'misplaced' | 'moving'>;
+  readonly #nodes: Pick<NodeFidsOptions, 'isKnown' | 'misplaced' | 'moving' | 'moves'>;
 
   constructor({ session, users, cache, ...nodes }: NodeFidsOptions) {
     this.#session = session;
@@ -106,12 +108,13 @@ export class NodeFids {
     }
     for (;;) {
       const route = routeOf(parent) ?? fail('its directory was removed');
+      const moves = this.#nodes.moves();
       try {
         if (fidFacts.knows('walkQids') === false) return await this.#childOf(ctx, parent, route, name);
         return await dialect.walk(await this.#root(ctx), [...route, name], ctx.signal, parent.stat.qid);
       } catch (error) {
         if (!(error instanceof WrongWay)) throw error;
-        if (await this.#missed(ctx, parent, route)) continue;
+        if (await this.#missed(ctx, parent, moves)) continue;
         if (error.way === 'untold') {
           fidFacts.settle('walkQids', false);
           continue;
@@ -163,32 +166,36 @@ export class NodeFids {
     return fid;
   }
 
-  /** Whether another way leads to the node now, by a rename of this client that was under way when the walk was. */
-  async #missed(ctx: Asker, node: Node, route: readonly string[]): Promise<boolean> {
-    if (hasMoved(node, route)) return true;
+  /**
+   * Whether a walk is worth another try: this client has renamed something since it counted `moves`, also where that has come back to
+   * its old name meanwhile.
+   */
+  async #missed(ctx: Asker, node: Node, moves: number): Promise<boolean> {
     const moving = this.#nodes.moving();
-    if (moving === undefined) return false;
-    await unlessAborted(moving, ctx.signal);
-    return hasMoved(node, route);
+    if (moving !== undefined) await unlessAborted(moving, ctx.signal);
+    return node.hasName && this.#nodes.moves() !== moves;
   }
 
   async #walkTo(ctx: Asker, node: Node): Promise<Fid> {
     const { dialect, calls } = this.#session;
     for (;;) {
       const route = routeOf(node) ?? fail('it has no name');
+      const moves = this.#nodes.moves();
       const root = await this.#root(ctx);
       let fid: Fid;
       try {
         fid = await dialect.walk(root, route, ctx.signal);
       } catch (error) {
         // this client has moved it, or what it lies in, while the walk was on its way
-        if (isGone(error) && ((await this.#missed(ctx, node, route)) || this.#nodes.misplaced(node))) continue;
-        throw error;
+        // a file has taken the place of a directory on the way
+        const isLost = isGone(error) || isErrno(error, errno.ENOTDIR);
+        if (isLost && ((await this.#missed(ctx, node, moves)) || this.#nodes.misplaced(node))) continue;
+        throw isErrno(error, errno.ENOTDIR) ? new ErrnoError(errno.ESTALE, 'its directory has gone') : error;
       }
       const right = isQid(node, fid.qid);
       if (right && (this.#session.fidFacts.sure || !hasMoved(node, route))) return fid;
       calls.clunk(fid);
-      if (right || (await this.#missed(ctx, node, route)) || this.#nodes.misplaced(node)) continue;
+      if (right || (await this.#missed(ctx, node, moves)) || this.#nodes.misplaced(node)) continue;
       fail('another file has the name now');
     }
   }

@@ -72,6 +72,8 @@ interface More {
   /** Known children by name. */
   names?: Map<string, Node> | undefined;
   opens?: Set<OpenFile> | undefined;
+  /** Opens that are under way. */
+  opening?: number;
   pages?: Pages;
   pagesOf?: FileStat | undefined;
   plain?: boolean;
@@ -258,8 +260,14 @@ export class Node {
     return this.#kept.opens ?? [];
   }
 
+  /** Also while it is being opened: its name must not be taken from under that. */
   get isOpen(): boolean {
-    return this.#kept.opens !== undefined;
+    return this.#kept.opens !== undefined || (this.#kept.opening ?? 0) > 0;
+  }
+
+  /** Counts an open that begins (1), or has ended (-1). */
+  countOpening(by: 1 | -1): void {
+    this.#own.opening = (this.#kept.opening ?? 0) + by;
   }
 
   opened(file: OpenFile): void {

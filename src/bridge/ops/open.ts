@@ -122,11 +122,24 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
     throw new ErrnoError(errno.ESTALE, 'another file has its name already');
   }
 
+  /** A file that loses its name meanwhile keeps a hidden one, as if it were open already; not where fids mean files. */
+  async function held<T>(node: Node, work: () => Promise<T>): Promise<T> {
+    if (fs.session.fidFacts.openNeedsNoName) return work();
+    node.countOpening(1);
+    try {
+      return await work();
+    } finally {
+      node.countOpening(-1);
+      // nobody waits for the removal of the hidden name
+      if (!node.isOpen) void endAside(fs, node);
+    }
+  }
+
   return {
     async open(ctx, nodeid, flags, killSuidGid) {
       const node = fs.nodes.get(nodeid);
       const { moves } = fs.nodes;
-      const attempt = () => openNode(ctx, node, flags, killSuidGid);
+      const attempt = () => held(node, () => openNode(ctx, node, flags, killSuidGid));
       try {
         return await attempt();
       } catch (error) {
