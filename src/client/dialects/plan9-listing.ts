@@ -27,8 +27,8 @@ const LONGEST_ENTRY = 63 + 255 + 3 * 32;
 /** Entries of one open directory that are kept; and how many bytes they may have been on the wire, where names may be long. */
 const KEPT = 32_768;
 const KEPT_BYTES = 4 * 1024 * 1024;
-/** Open directories of which entries are kept, those that were read last. */
-const KEPT_DIRECTORIES = 16;
+/** Bytes that the entries kept of all open directories may have been on the wire; those of the ones read longest ago go. */
+const KEPT_IN_ALL = 16 * KEPT_BYTES;
 /** Of those, how many are given at a time. */
 const AT_ONCE = 512;
 
@@ -51,13 +51,15 @@ interface Placed {
 export class Listings {
   readonly #calls: Calls;
   readonly #extended: boolean;
+  readonly #keptInAll: number;
   readonly #places = new WeakMap<Fid, Place>();
   /** Those that have entries kept, the one that was read last at the end. */
   #keeping: WeakRef<Place>[] = [];
   readonly #cut: CutListings;
 
-  constructor(calls: Calls, extended: boolean) {
+  constructor(calls: Calls, extended: boolean, keptInAll = KEPT_IN_ALL) {
     this.#calls = calls;
+    this.#keptInAll = keptInAll;
     this.#extended = extended;
     this.#cut = new CutListings(calls.connection, LONGEST_ENTRY);
   }
@@ -98,7 +100,12 @@ export class Listings {
     if (this.#keeping.at(-1)?.deref() === place) return;
     this.#keeping = this.#keeping.filter((each) => each.deref() !== undefined && each.deref() !== place);
     this.#keeping.push(new WeakRef(place));
-    if (this.#keeping.length > KEPT_DIRECTORIES) forget(this.#keeping.shift()?.deref());
+    let bytes = this.#keeping.reduce((sum, each) => sum + weight(each.deref()), 0);
+    while (bytes > this.#keptInAll) {
+      const oldest = this.#keeping.shift()?.deref();
+      bytes -= weight(oldest);
+      forget(oldest);
+    }
   }
 
   async #block(fid: Fid, at: number, size: number, signal: AbortSignalLike | undefined) {
@@ -145,6 +152,11 @@ function keep(place: Place, placed: readonly Placed[]): void {
   if (place.kept.length <= KEPT && place.from >= from) return;
   const gone = place.kept.splice(0, Math.max(place.kept.length - KEPT / 2, after(place.kept, from + KEPT_BYTES / 2)));
   place.from = gone.at(-1)?.end ?? place.from;
+}
+
+/** Of what is kept, on the wire. */
+function weight(place: Place | undefined): number {
+  return place === undefined ? 0 : (place.kept.at(-1)?.end ?? place.from) - place.from;
 }
 
 function forget(place: Place | undefined): void {

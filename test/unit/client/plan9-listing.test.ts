@@ -5,6 +5,8 @@ import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import type { Connection } from '../../../src/client/connection.ts';
 import type { Dialect, ListedDirent } from '../../../src/client/dialects/dialect.ts';
+import { Plan9Calls } from '../../../src/client/dialects/plan9-calls.ts';
+import { Listings } from '../../../src/client/dialects/plan9-listing.ts';
 import type { Fid } from '../../../src/client/fids.ts';
 import { Session } from '../../../src/client/session.ts';
 import { Abort } from '../../../src/common/abort.ts';
@@ -185,14 +187,16 @@ test('of many open directories the entries of those that were read last are kept
     server.reply(message.tag, 'Rread', { data: message.offset === 0 ? all : Buffer.alloc(0) });
   };
   const dirs: Fid[] = [];
+  // room for sixteen of them
+  const listings = new Listings(new Plan9Calls(client), true, 16 * all.length);
   for (let i = 0; i < 20; i++) {
     dirs.push(await dialect.walk(dir, []));
-    await dialect.readdir(dirs[i]!, 0n, 4096);
+    await listings.read(dirs[i]!, 0n, 4096);
   }
-  const third = (await dialect.readdir(dirs[19]!, 0n, 4096))[2]!;
+  const third = (await listings.read(dirs[19]!, 0n, 4096))[2]!;
   asked.length = 0;
   for (const each of dirs.toReversed()) {
-    expect((await dialect.readdir(each, third.offset, 4096))[0]?.name).toBe('file-1');
+    expect((await listings.read(each, third.offset, 4096))[0]?.name).toBe('file-1');
   }
   const forgotten = dirs.slice(0, 4).toReversed();
   expect(asked).toEqual(forgotten.map(({ number }) => [number, 0]));
