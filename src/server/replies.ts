@@ -15,7 +15,7 @@ import type { ReadResult } from './tree.ts';
 
 /** Bytes of replies that the transport holds before no more requests are begun. */
 const WAITING_MAX = 4 * 1024 * 1024;
-/** Of these, what nobody has to account for: before somebody has come in it is all that there may be. */
+/** Bytes of replies for which no client has to account: a connection that nobody has attached to may hold no more. */
 const FREE = 64 * 1024;
 const NOTHING = new Uint8Array(0);
 
@@ -33,9 +33,9 @@ export class Replies {
   /** Known before a reply is sent that is not small. */
   tenant: Tenant | undefined;
   #waiting = 0;
-  /** Of these, bytes that lie in memory of their own. */
+  /** Bytes of #waiting that lie in memory of their own. */
   #own = 0;
-  /** Of these, bytes that are counted as the tenant's. */
+  /** Bytes of #waiting that are counted as the tenant's. */
   #charged = 0;
 
   constructor(transport: Transport, logger: Logger, whenCongested: () => void) {

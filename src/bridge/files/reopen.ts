@@ -135,11 +135,23 @@ async function reopen(fs: Bridge, ctx: RequestContext, file: Handle): Promise<vo
 }
 
 /** Another open fid of the file, which is the caller's to clunk. */
-export async function openAgain(fs: Bridge, ctx: RequestContext, { node, by }: Handle, flags: number): Promise<Fid> {
-  const fid = await fs.fids.own(withSignal(by, ctx.signal), node);
+export function openAgain(fs: Bridge, ctx: RequestContext, { node, by }: Handle, flags: number): Promise<Fid> {
+  const as = withSignal(by, ctx.signal);
+  return openOwn(fs, as, node, (fid) =>
+    fs.noAtime.opening(by, node.stat.uid, flags, (sent) => fs.session.dialect.open(fid, sent, ctx.signal)),
+  );
+}
+
+/** A fid of the node's own that `open` has opened, the caller's to clunk. ESTALE where the server has opened another file. */
+export async function openOwn(
+  fs: Bridge,
+  ctx: RequestContext,
+  node: Node,
+  open: (fid: Fid) => Promise<void>,
+): Promise<Fid> {
+  const fid = await fs.fids.own(ctx, node);
   try {
-    const { dialect } = fs.session;
-    await fs.noAtime.opening(by, node.stat.uid, flags, (sent) => dialect.open(fid, sent, ctx.signal));
+    await open(fid);
     if (isQid(node, fid.qid)) return fid;
     throw lost();
   } catch (error) {

@@ -10,7 +10,8 @@ import type { RequestContext } from '../../fuse/operations.ts';
 import { OPEN } from '../../wire/p9/constants.ts';
 import type { Bridge } from '../context.ts';
 import type { OpenFile } from '../files/handles.ts';
-import { isQid, type Node } from '../nodes/node.ts';
+import { openOwn } from '../files/reopen.ts';
+import type { Node } from '../nodes/node.ts';
 import { NodeLocks } from './nodelocks.ts';
 
 /** The mount itself as an owner of locks: the kernel numbers its own from 0. */
@@ -45,15 +46,11 @@ export function locksOf(fs: Bridge, ctx: RequestContext, node: Node): NodeLocks 
 
 /** A fid for the locks of a file. Locks for writing need one that writes; a file that may only be read has no such locks. */
 async function openForLocks(fs: Bridge, ctx: RequestContext, node: Node): Promise<Fid> {
-  const { dialect, calls } = fs.session;
+  const { dialect } = fs.session;
   for (const flags of [OPEN.RDWR, OPEN.RDONLY, OPEN.WRONLY]) {
-    const fid = await fs.fids.own(ctx, node);
     try {
-      await dialect.open(fid, flags, ctx.signal);
-      if (!isQid(node, fid.qid)) throw new ErrnoError(errno.ESTALE, 'another file has the name now');
-      return fid;
+      return await openOwn(fs, ctx, node, (fid) => dialect.open(fid, flags, ctx.signal));
     } catch (error) {
-      calls.clunk(fid);
       const refused = isErrno(error, errno.EACCES, errno.EROFS);
       if (!refused || flags === OPEN.WRONLY) throw error;
     }

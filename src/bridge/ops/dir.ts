@@ -15,12 +15,12 @@ import type { Bridge } from '../context.ts';
 import { askNameless, askOpenNameless, witnesses } from '../fids/probes.ts';
 import type { OpenDirectory } from '../files/handles.ts';
 import { checkUnseen, ListingWatch } from '../files/listing.ts';
-import { openedNow, through } from '../files/reopen.ts';
+import { openedNow, openOwn, through } from '../files/reopen.ts';
 import { unhurried } from '../finish.ts';
 import { asidesIn, leaveDirectory, renameOver, stepAside, whoMustStepAside } from '../names/asides.ts';
 import { entryOf, look, lookedAtMade } from '../names/look.ts';
 import { moveName } from '../names/move.ts';
-import { firstOpen, isQid, type Node } from '../nodes/node.ts';
+import { firstOpen, type Node } from '../nodes/node.ts';
 import { modeIn } from '../owners/acls.ts';
 import { groupIn } from '../owners/privileges.ts';
 import { checkName, isTooLong } from './walk.ts';
@@ -128,16 +128,10 @@ export function dirOps(fs: Bridge): Pick<Operations, Family> {
   return {
     async opendir(ctx, nodeid, _flags) {
       const node = fs.nodes.get(nodeid);
-      const { dialect, calls } = fs.session;
-      const fid = await fs.fids.own(ctx, node);
       const flags = OPEN.RDONLY | OPEN.DIRECTORY;
-      try {
-        await fs.noAtime.opening(ctx, node.stat.uid, flags, (sent) => dialect.open(fid, sent, ctx.signal));
-        if (!isQid(node, fid.qid)) throw new ErrnoError(errno.ESTALE, 'another directory was opened by its name');
-      } catch (error) {
-        calls.clunk(fid);
-        throw error;
-      }
+      const fid = await openOwn(fs, ctx, node, (own) =>
+        fs.noAtime.opening(ctx, node.stat.uid, flags, (sent) => fs.session.dialect.open(own, sent, ctx.signal)),
+      );
       const kept = openedNow(fs, ctx, node, fid, flags);
       const handle = {
         kind: 'directory',

@@ -15,7 +15,7 @@ import type { Bridge } from '../context.ts';
 import { isGone } from '../fids/nodefids.ts';
 import { type OpenPlan, planOpen } from '../files/cache.ts';
 import type { OpenFile } from '../files/handles.ts';
-import { openedNow } from '../files/reopen.ts';
+import { openedNow, openOwn } from '../files/reopen.ts';
 import { finish } from '../finish.ts';
 import { endAside } from '../names/asides.ts';
 import { counted, entryOf, lookAtMade } from '../names/look.ts';
@@ -42,13 +42,10 @@ export function openOps(fs: Bridge): Pick<Operations, 'open' | 'create' | 'relea
    * written through a fid of their own. Undefined where the caller may not open the file again (it was made without w).
    */
   async function openForMaps(ctx: RequestContext, node: Node): Promise<Fid | undefined> {
-    const { dialect, calls } = fs.session;
-    const fid = await fs.fids.own(ctx, node);
+    const { dialect } = fs.session;
     try {
-      await dialect.open(fid, OPEN.RDWR, ctx.signal);
-      return fid;
+      return await openOwn(fs, ctx, node, (fid) => dialect.open(fid, OPEN.RDWR, ctx.signal));
     } catch (error) {
-      calls.clunk(fid);
       if (!isErrno(error, errno.EACCES)) throw error;
       return undefined;
     }
